@@ -1,0 +1,64 @@
+# Longhaul: every command a person or CI runs. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(abspath $(BIN)):$(PATH)
+export VIRTUAL_ENV := $(abspath $(VENV))
+
+.PHONY: help
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.PHONY: setup
+setup: $(READY)  ## Make the virtual environment with the locked dependencies
+
+$(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
+	@PYTHON="$(PYTHON)" bash deploy/local/setup.sh "$(VENV)"
+	@touch $@
+
+.PHONY: run
+run: $(READY)  ## Run the whole system on local stand-ins until Ctrl-C
+	@exec honcho start
+
+.PHONY: demo
+demo: $(READY)  ## Run one real job through the whole system and show it
+	@exec python -m deploy.local.demo
+
+.PHONY: check
+check: $(READY)  ## Lint, types, layers: what CI checks before the tests
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports --no-cache
+
+.PHONY: test-quick
+test-quick: $(READY)  ## Unit and contract tests only: under a minute
+	@pytest tests/unit tests/contracts
+
+.PHONY: test
+test: $(READY)  ## All tests, against real parts
+	@pytest
+
+.PHONY: format
+format: $(READY)  ## Format and mend what can be mended by machine
+	@ruff check --fix-only .
+	@ruff format .
+
+.PHONY: lock
+lock: $(READY)  ## Resolve the dependencies anew into the lock files
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header pyproject.toml --extra local --extra dev -o requirements-dev.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@echo uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header - -o requirements-uv.lock
+
+.PHONY: clean
+clean:  ## Remove the virtual environment, caches and the stand-ins' data
+	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,123 @@
+"""The clients for AWS, or for whatever speaks its protocols where the environment says it is.
+
+Time-outs and pool sizes are explicit: boto3's defaults (10 connections, 60 s) are traps under a
+worker of hundreds of threads. See docs/decisions/0004-bedrock-is-called-once.md.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from jobs.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.config import _RetryDict
+    from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodbstreams.client import DynamoDBStreamsClient
+    from mypy_boto3_s3.client import S3Client
+
+# The store answers in milliseconds or is in trouble.
+_STORE_SECONDS = 1.5
+_CONNECT_SECONDS = 1.5
+
+# A caller is told within five seconds that a part is away: two tries of the store with its wait
+# between them, or one of the object store. Workers have more time and try more often.
+_CALLERS_TRIES = 2
+_CALLERS_OBJECT_SECONDS = 4.0
+_WORKERS_TRIES = 3
+_WORKERS_OBJECT_SECONDS = 20.0
+
+
+def connect_dynamodb(*, connections: int, for_callers: bool = False) -> DynamoDBClient:
+    """Make the client for the table; `for_callers` where someone waits for the answer."""
+    with _configured():
+        return boto3.client(
+            "dynamodb",
+            region_name=_region(),
+            config=Config(
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_STORE_SECONDS,
+                max_pool_connections=connections,
+                retries=_tries(_CALLERS_TRIES if for_callers else _WORKERS_TRIES),
+                account_id_endpoint_mode="disabled",
+                tcp_keepalive=True,
+            ),
+        )
+
+
+def connect_streams() -> DynamoDBStreamsClient:
+    """Make the client for the table's change stream."""
+    with _configured():
+        return boto3.client(
+            "dynamodbstreams",
+            region_name=_region(),
+            config=Config(
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=10,  # GetRecords may carry 1 MB
+                retries=_tries(_WORKERS_TRIES),
+                account_id_endpoint_mode="disabled",
+                tcp_keepalive=True,
+            ),
+        )
+
+
+def connect_s3(*, connections: int, for_callers: bool = False) -> S3Client:
+    """Make the client for the bucket; SigV4, because only its presigned URLs end everywhere."""
+    with _configured():
+        return boto3.client(
+            "s3",
+            region_name=_region(),
+            config=Config(
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_CALLERS_OBJECT_SECONDS if for_callers else _WORKERS_OBJECT_SECONDS,
+                max_pool_connections=connections,
+                retries=_tries(1 if for_callers else _WORKERS_TRIES),
+                signature_version="s3v4",
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                tcp_keepalive=True,
+            ),
+        )
+
+
+def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeClient:
+    """Make the client for the model: one try a call, because the job's policy owns retries."""
+    with _configured():
+        return boto3.client(
+            "bedrock-runtime",
+            region_name=_region(),
+            config=Config(
+                connect_timeout=5,
+                read_timeout=read_timeout,
+                max_pool_connections=connections,
+                retries=_tries(1),
+                tcp_keepalive=True,
+            ),
+        )
+
+
+def _tries(number: int) -> _RetryDict:
+    return {"total_max_attempts": number, "mode": "standard"}
+
+
+@contextmanager
+def _configured() -> Iterator[None]:
+    """Say in an operator's words why a client cannot even be made: no region, no such profile."""
+    try:
+        yield
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
+        raise Misconfigured(f"AWS's environment does not fit: {error}") from error
+
+
+def _region() -> str | None:
+    """Read AWS_REGION as every other SDK does; boto3 by itself knows AWS_DEFAULT_REGION only."""
+    return os.environ.get("AWS_REGION") or None

@@ -1,0 +1,77 @@
+"""AWS's errors in our words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+import urllib3.exceptions
+
+from jobs.errors import Misconfigured, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BUSY = frozenset(
+    {
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    }
+)
+_OPERATORS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "NoSuchBucket",
+        "ResourceNotFoundException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_UNREACHABLE = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ConnectionError,
+    urllib3.exceptions.HTTPError,
+)
+_SERVER_FAULT = 500
+
+
+def code_of(error: botocore.exceptions.ClientError) -> str:
+    """Give AWS's name for the error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def translating(part: str) -> Iterator[None]:
+    """Raise Unavailable or Misconfigured for what AWS or the way to it raises.
+
+    An error that says that we asked for nonsense stays what it is: it is our bug.
+    """
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code_of(error) in _OPERATORS:
+            raise Misconfigured(f"{part}: {error}") from error
+        if code_of(error) in _BUSY or status >= _SERVER_FAULT:
+            raise Unavailable(part, f"answered {code_of(error) or status}") from error
+        raise
+    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.NoRegionError) as error:
+        raise Misconfigured(f"{part}: {error}") from error
+    except _UNREACHABLE as error:
+        raise Unavailable(part, f"cannot be reached ({type(error).__name__})") from error

@@ -1,0 +1,180 @@
+"""Bootstrap: make the tables and the bucket, or check that they are there and fit.
+
+Making is idempotent and is a command of its own (`longhaul bootstrap`); a running process only
+checks. Both speak of the one definition in adapters/schema.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+
+from adapters.aws import connect_dynamodb, connect_s3
+from adapters.aws_errors import code_of, translating
+from adapters.schema import (
+    STREAM_VIEW,
+    TTL_ATTRIBUTE,
+    bucket_lifecycle,
+    feed_table,
+    jobs_table,
+)
+from adapters.settings import read_settings
+from jobs.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef, TableDescriptionTypeDef
+    from mypy_boto3_s3.client import S3Client
+
+_ADVICE = "run `longhaul bootstrap` with the same environment"
+
+
+def ensure_resources(environ: Mapping[str, str]) -> list[str]:
+    """Make what is missing and say what was done, a line a thing; nothing is ever replaced.
+
+    Raises Misconfigured where something of that name is there and does not fit.
+    """
+    settings = read_settings(environ)
+    dynamodb, s3 = connect_dynamodb(connections=1), connect_s3(connections=1)
+    done = [
+        *_ensure_table(dynamodb, jobs_table(settings.table)),
+        *_ensure_table(dynamodb, feed_table(settings.table)),
+        *_ensure_ttl(dynamodb, settings.table),
+        *_ensure_bucket(s3, settings.bucket, settings.retention_days),
+    ]
+    check_store(dynamodb, settings.table)
+    check_objects(s3, settings.bucket)
+    return done
+
+
+def check_store(dynamodb: DynamoDBClient, table: str) -> None:
+    """Check that the tables are there and fit. Raises Misconfigured, Unavailable."""
+    _check_table(dynamodb, jobs_table(table))
+    _check_table(dynamodb, feed_table(table))
+
+
+def check_objects(s3: S3Client, bucket: str) -> None:
+    """Check that the bucket is there and ours. Raises Misconfigured, Unavailable."""
+    with translating("objects"):
+        try:
+            s3.head_bucket(Bucket=bucket)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) in {"404", "NoSuchBucket"}:
+                raise Misconfigured(f"there is no bucket {bucket}: {_ADVICE}") from error
+            if code_of(error) in {"403", "AccessDenied"}:
+                raise Misconfigured(
+                    f"bucket {bucket} is not ours to use: check its name and the permissions"
+                ) from error
+            raise
+
+
+def _ensure_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> list[str]:
+    name = wanted["TableName"]
+    with translating("store"):
+        try:
+            dynamodb.create_table(**wanted)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) != "ResourceInUseException":
+                raise
+            return [f"table {name} is there"]
+        dynamodb.get_waiter("table_exists").wait(
+            TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
+    return [f"table {name} made"]
+
+
+def _ensure_ttl(dynamodb: DynamoDBClient, table: str) -> list[str]:
+    with translating("store"):
+        state = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        if state.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
+            return []
+        dynamodb.update_time_to_live(
+            TableName=table,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE},
+        )
+    return [f"table {table} expires rows by {TTL_ATTRIBUTE}"]
+
+
+def _ensure_bucket(s3: S3Client, bucket: str, retention_days: int) -> list[str]:
+    done = []
+    with translating("objects"):
+        try:
+            check_objects(s3, bucket)
+            done.append(f"bucket {bucket} is there")
+        except Misconfigured:
+            _create_bucket(s3, bucket)
+            done.append(f"bucket {bucket} made")
+        s3.put_public_access_block(
+            Bucket=bucket,
+            PublicAccessBlockConfiguration={
+                "BlockPublicAcls": True,
+                "IgnorePublicAcls": True,
+                "BlockPublicPolicy": True,
+                "RestrictPublicBuckets": True,
+            },
+        )
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration=bucket_lifecycle(retention_days)
+        )
+    return done
+
+
+def _create_bucket(s3: S3Client, bucket: str) -> None:
+    region = s3.meta.region_name
+    try:
+        if region == "us-east-1":  # the one region that refuses to be named here
+            s3.create_bucket(Bucket=bucket)
+        else:
+            s3.create_bucket(
+                Bucket=bucket,
+                CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item] # any region's name
+            )
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) in {"BucketAlreadyExists", "AccessDenied"}:
+            raise Misconfigured(
+                f"bucket {bucket} belongs to someone else or may not be made: "
+                "name another with LONGHAUL_BUCKET"
+            ) from error
+        raise
+
+
+def _check_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> None:
+    name = wanted["TableName"]
+    with translating("store"):
+        try:
+            table = dynamodb.describe_table(TableName=name)["Table"]
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) == "ResourceNotFoundException":
+                raise Misconfigured(f"there is no table {name}: {_ADVICE}") from error
+            raise
+    if wrong := _misfits(table, wanted):
+        raise Misconfigured(f"table {name} does not fit: {'; '.join(wrong)}")
+
+
+def _misfits(table: TableDescriptionTypeDef, wanted: CreateTableInputTypeDef) -> list[str]:
+    """Say how a table differs from its definition in what the code relies on."""
+    wrong = []
+    if table.get("KeySchema") != list(wanted.get("KeySchema", [])):
+        wrong.append(f"its key must be {_keys(wanted)}")
+    indexes = {
+        index.get("IndexName"): index.get("KeySchema")
+        for index in table.get("GlobalSecondaryIndexes", [])
+    }
+    wrong.extend(
+        f"index {index['IndexName']} must be {_keys(index)}"
+        for index in wanted.get("GlobalSecondaryIndexes", [])
+        if indexes.get(index["IndexName"]) != list(index["KeySchema"])
+    )
+    stream = table.get("StreamSpecification", {})
+    if "StreamSpecification" in wanted and stream.get("StreamViewType") != STREAM_VIEW:
+        wrong.append(f"its stream must be on, with {STREAM_VIEW}")
+    return wrong
+
+
+def _keys(definition: Mapping[str, object]) -> str:
+    schema = definition["KeySchema"]
+    assert isinstance(schema, list)  # noqa: S101 - our own definition, narrowed for the reader
+    return "+".join(key["AttributeName"] for key in schema)

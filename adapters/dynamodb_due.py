@@ -1,0 +1,85 @@
+"""The sweep's view of the table: the sparse index of jobs that are not ended, by due time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+
+from adapters.aws_errors import code_of, translating
+from adapters.dynamodb_row import from_item, number, text, time, write_steps
+from adapters.schema import OPEN_JOBS
+from jobs.due import SHARDS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from jobs.job import Job
+    from jobs.timeline import Step
+
+_PART = "store"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamoDBDueJobs:
+    """jobs.ports.DueJobs on the index OpenJobs.
+
+    The index may lag behind the rows, so each row is read before it is decided on. When nothing
+    is due this costs one empty query a shard.
+    """
+
+    client: DynamoDBClient
+    table: str
+
+    def find(self, now: datetime, *, limit: int) -> list[Job]:
+        """Find due jobs, from every shard of the index in turn."""
+        found: list[Job] = []
+        for shard in range(SHARDS):
+            with translating(_PART):
+                answer = self.client.query(
+                    TableName=self.table,
+                    IndexName=OPEN_JOBS,
+                    KeyConditionExpression="DueShard = :shard AND DueAt <= :now",
+                    ExpressionAttributeValues={":shard": text(f"{shard:02d}"), ":now": time(now)},
+                    Limit=limit - len(found),
+                )
+                for entry in answer["Items"]:
+                    row = self.client.get_item(
+                        TableName=self.table, Key={"JobId": entry["JobId"]}, ConsistentRead=True
+                    ).get("Item")
+                    if row is not None and (job := from_item(row)).due_at is not None:
+                        found.append(job)
+            if len(found) >= limit:
+                break
+        return [job for job in found if job.due_at is not None and job.due_at <= now]
+
+    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+        """Move the due time, if it is still as in `job`."""
+        if job.due_at is None:
+            return False
+        with translating(_PART):
+            try:
+                self.client.update_item(
+                    TableName=self.table,
+                    Key={"JobId": text(job.id)},
+                    ConditionExpression="DueAt = :old",
+                    UpdateExpression=(
+                        "SET DueAt = :new, Sweeps = :sweeps,"
+                        " #Timeline = list_append(#Timeline, :steps)"
+                    ),
+                    ExpressionAttributeNames={"#Timeline": "Timeline"},
+                    ExpressionAttributeValues={
+                        ":old": time(job.due_at),
+                        ":new": time(until),
+                        ":sweeps": number(job.sweeps + 1),
+                        ":steps": write_steps((swept,)),
+                    },
+                )
+            except botocore.exceptions.ClientError as error:
+                if code_of(error) == "ConditionalCheckFailedException":
+                    return False
+                raise
+        return True

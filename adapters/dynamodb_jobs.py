@@ -1,0 +1,309 @@
+"""The store of jobs on DynamoDB: each transition is one conditional write.
+
+botocore may retry a write whose answer was lost, and the retry then fails against its own success.
+So every conditional write asks for the row that refused it (ALL_OLD) and looks for its own token
+there. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta  # noqa: TC003 - a dataclass's field type
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+
+from adapters.aws_errors import code_of, translating
+from adapters.dynamodb_row import (
+    from_item,
+    number,
+    state_attributes,
+    text,
+    time,
+    to_item,
+    write_steps,
+)
+from jobs.claim import Claim, ClaimRefused
+from jobs.errors import ClaimLost, JobExists, JobMoved, JobNotFound
+from jobs.job import JobStatus
+from jobs.times import read_time
+from jobs.transitions import changed, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
+
+    from jobs.claim import ClaimTerms
+    from jobs.job import Job, JobId
+    from jobs.outcome import Change, Outcome
+    from jobs.timeline import Step
+
+_PART = "store"
+_REFUSED = "ConditionalCheckFailedException"
+
+_CLAIMABLE = (
+    "(begins_with(JobStatus, :pending)"
+    " AND (attribute_not_exists(NotBefore) OR NotBefore <= :at))"
+    " OR (JobStatus = :running AND LeaseUntil < :at)"
+)
+_CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
+_HELD = "ClaimToken = :token AND Epoch = :epoch AND JobStatus = :running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamoDBJobStore:
+    """jobs.ports.JobStore on one table."""
+
+    client: DynamoDBClient
+    table: str
+    retention: timedelta
+
+    def add(self, job: Job) -> None:
+        """Write a new job's row."""
+        item = to_item(job)
+        with translating(_PART):
+            try:
+                self.client.put_item(
+                    TableName=self.table,
+                    Item=item,
+                    ConditionExpression="attribute_not_exists(JobId)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except botocore.exceptions.ClientError as error:
+                old = _refusing_row(error)
+                # The same trace and time under the same random id: our own write, retried.
+                if any(old.get(name) != item[name] for name in ("TraceId", "CreatedAt", "UserId")):
+                    raise JobExists(f"there is a job {job.id} already") from error
+
+    def get(self, job_id: JobId) -> Job:
+        """Read a row, consistently."""
+        with translating(_PART):
+            answer = self.client.get_item(
+                TableName=self.table, Key={"JobId": text(job_id)}, ConsistentRead=True
+            )
+        if "Item" not in answer:
+            raise JobNotFound(f"there is no job {job_id}")
+        return from_item(answer["Item"])
+
+    def claim(self, job_id: JobId, terms: ClaimTerms) -> Claim | ClaimRefused:
+        """Take the job in one conditional write."""
+        try:
+            row = self._update(
+                job_id,
+                condition=_CLAIMABLE,
+                sets={
+                    "JobStatus": ":running",
+                    "Epoch": "Epoch + :one",
+                    "Attempt": "Attempt + :one",
+                    "ClaimToken": ":token",
+                    "WorkerId": ":worker",
+                    "LeaseUntil": ":until",
+                    "DueAt": ":until",
+                    "StartedAt": "if_not_exists(StartedAt, :at)",
+                    "UpdatedAt": ":at",
+                    # A call that began under an earlier claim and has no end, or nothing. It is
+                    # kept until a claim is settled: a claimer may die before it says so.
+                    "InterruptedAt": (
+                        "if_not_exists(InvokeStartedAt, if_not_exists(InterruptedAt, :nothing))"
+                    ),
+                    "Timeline": "list_append(Timeline, :steps)",
+                },
+                removes=("NotBefore", "InvokeStartedAt", "Error", "Sweeps"),
+                values={
+                    ":pending": text("PENDING"),
+                    ":running": text(JobStatus.RUNNING),
+                    ":one": number(1),
+                    ":nothing": {"NULL": True},
+                    ":token": text(terms.token),
+                    ":worker": text(terms.worker),
+                    ":until": time(terms.lease_until),
+                    ":at": time(terms.at),
+                    ":steps": write_steps(terms.steps),
+                },
+            )
+        except _RefusedError as refused:
+            row = refused.row
+            if row.get("ClaimToken") != text(terms.token):
+                return _refusal(job_id, row)
+        return Claim(
+            job=from_item(row),
+            token=terms.token,
+            worker=terms.worker,
+            lease=terms.lease,
+            interrupted_at=_interrupted_at(row),
+        )
+
+    def mark_invoked(self, claim: Claim, invoked: Step) -> None:
+        """Note that the call begins, under this claim alone."""
+        try:
+            self._update(
+                claim.job_id,
+                condition=f"{_HELD} AND attribute_not_exists(InvokeStartedAt)",
+                sets={
+                    "InvokeStartedAt": ":at",
+                    "UpdatedAt": ":at",
+                    "Timeline": "list_append(Timeline, :steps)",
+                },
+                values={
+                    **_held_by(claim),
+                    ":at": time(invoked.at),
+                    ":steps": write_steps((invoked,)),
+                },
+            )
+        except _RefusedError as refused:
+            row = refused.row
+            held = {**_held_by(claim), ":at": time(invoked.at)}
+            names = ("ClaimToken", "Epoch", "JobStatus", "InvokeStartedAt")
+            if [row.get(name) for name in names] != list(held.values()):
+                raise _lost(claim) from refused
+
+    def renew(self, claim: Claim, until: datetime) -> None:
+        """Move the lease's end, under this claim alone."""
+        try:
+            self._update(
+                claim.job_id,
+                condition=_HELD,
+                sets={"LeaseUntil": ":until", "DueAt": ":until"},
+                values={**_held_by(claim), ":until": time(until)},
+            )
+        except _RefusedError as refused:
+            raise _lost(claim) from refused
+
+    def settle(self, claim: Claim, outcome: Outcome) -> Job:
+        """Write how the attempt ended, under this claim alone."""
+        job = settled(claim.job, outcome)
+        try:
+            row = self._transition(
+                job, outcome.steps, condition=_HELD, values=_held_by(claim), removes=_CALLS
+            )
+        except _RefusedError as refused:
+            row = refused.row
+            ours = row.get("ClaimToken") == text(claim.token)
+            if not ours or row.get("JobStatus") != text(job.status):
+                raise _lost(claim) from refused
+        return from_item(row)
+
+    def change(self, job: Job, change: Change) -> Job:
+        """Write a change by someone who holds no claim, if the row is still as `job` says."""
+        after = changed(job, change)
+        try:
+            row = self._transition(
+                after,
+                change.steps,
+                condition="Epoch = :epoch AND JobStatus = :before",
+                values={":epoch": number(job.epoch), ":before": text(job.status)},
+                removes=(*_CALLS, "ClaimToken", "WorkerId"),
+            )
+        except _RefusedError as refused:
+            row = refused.row
+            wanted = state_attributes(after)
+            # Our own write, retried: nobody else ends a job at this moment with this number.
+            if not row or any(row.get(name) != wanted[name] for name in ("Seq", "UpdatedAt")):
+                raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
+        return from_item(row)
+
+    def _transition(
+        self,
+        job: Job,
+        steps: tuple[Step, ...],
+        *,
+        condition: str,
+        values: Mapping[str, Value],
+        removes: tuple[str, ...],
+    ) -> Mapping[str, Value]:
+        """Write the state that a transition leaves, and append its steps."""
+        state = state_attributes(job)
+        if job.ended_at is not None:
+            kept = job.ended_at + (job.retention or self.retention)
+            state["ExpiresAt"] = number(int(kept.timestamp()))
+        else:
+            state["ExpiresAt"] = None
+        sets = {name: value for name, value in state.items() if value is not None}
+        return self._update(
+            job.id,
+            condition=condition,
+            sets={
+                **{name: f":{name}" for name in sets},
+                "Timeline": "list_append(Timeline, :steps)",
+            },
+            removes=(*removes, *(name for name, value in state.items() if value is None)),
+            values={
+                **values,
+                ":steps": write_steps(steps),
+                **{f":{name}": value for name, value in sets.items()},
+            },
+        )
+
+    def _update(
+        self,
+        job_id: JobId,
+        *,
+        condition: str,
+        sets: Mapping[str, str],
+        values: Mapping[str, Value],
+        removes: tuple[str, ...] = (),
+    ) -> Mapping[str, Value]:
+        """Do one conditional write and give the row after it. Raises _RefusedError."""
+        # Placeholders, because a name that is set may be one of DynamoDB's reserved words.
+        names = {f"#{name}": name for name in (*sets, *removes)}
+        expression = "SET " + ", ".join(f"#{name} = {value}" for name, value in sets.items())
+        if removes:
+            expression += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+        with translating(_PART):
+            try:
+                answer = self.client.update_item(
+                    TableName=self.table,
+                    Key={"JobId": text(job_id)},
+                    ConditionExpression=condition,
+                    UpdateExpression=expression,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except botocore.exceptions.ClientError as error:
+                raise _RefusedError(_refusing_row(error)) from error
+        return answer["Attributes"]
+
+
+class _RefusedError(Exception):
+    """A condition did not hold; `row` is the row that refused, empty where there is none."""
+
+    def __init__(self, row: Mapping[str, Value]) -> None:
+        super().__init__(_REFUSED)
+        self.row = row
+
+
+def _refusing_row(error: botocore.exceptions.ClientError) -> Mapping[str, Value]:
+    """Give the row that refused a write; any other error goes on its way."""
+    if code_of(error) != _REFUSED:
+        raise error
+    row: Mapping[str, Value] = error.response.get("Item", {})  # type: ignore[assignment] # untyped
+    return row
+
+
+def _held_by(claim: Claim) -> dict[str, Value]:
+    return {
+        ":token": text(claim.token),
+        ":epoch": number(claim.epoch),
+        ":running": text(JobStatus.RUNNING),
+    }
+
+
+def _lost(claim: Claim) -> ClaimLost:
+    return ClaimLost(f"job {claim.job_id} has left epoch {claim.epoch}")
+
+
+def _interrupted_at(row: Mapping[str, Value]) -> datetime | None:
+    at = row.get("InterruptedAt", {}).get("S")
+    return None if at is None else read_time(at)
+
+
+def _refusal(job_id: JobId, row: Mapping[str, Value]) -> ClaimRefused:
+    if not row:
+        return ClaimRefused(job_id=job_id, status=None)
+    job = from_item(row)
+    return ClaimRefused(job_id=job_id, status=job.status, not_before=job.not_before)

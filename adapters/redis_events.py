@@ -1,0 +1,267 @@
+"""The event bus on Redis pub/sub: publishing from anywhere, one subscription a web process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobs.errors import Unavailable
+from jobs.events import EventType, message_of
+from jobs.job import JobId
+from jobs.ports import Heard, Topic, topic_of_job, topic_of_user
+
+if TYPE_CHECKING:
+    from jobs.events import Event
+    from jobs.ports import Listener, Log
+
+NUDGE_CHANNEL = "longhaul:nudge"
+_HELLO = "longhaul:hello"  # always subscribed, so that a subscription always has a connection
+_HELD_UP_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS = 0.05
+_ROUND_TRIP = 500  # messages at most that go to Redis together
+_OUTBOX = 20_000  # messages that may wait
+_CONFIRM_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 2.0
+
+_Message = tuple[list[Topic], str]
+# What a reader may meet when another thread finds the connection broken at the same moment.
+_BROKEN = (redis.RedisError, OSError, ValueError, AttributeError, RuntimeError)
+
+
+def connect_redis(url: str, *, connections: int) -> redis.Redis:
+    """Make a client that fails within seconds and never retries by itself."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=3,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=30,
+        max_connections=connections,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class RedisEventBus:
+    """jobs.ports.EventBus and jobs.ports.Nudge: says things from a thread of its own.
+
+    Hundreds of jobs stream at once; what they say in one moment goes to Redis in one round trip,
+    in order. While Redis is away it waits in the outbox and is said once Redis is back; what does
+    not fit there is dropped, but never a change of state. Whoever talks faster than Redis listens
+    is held up for a moment, but not by a Redis that is away.
+    """
+
+    def __init__(self, client: redis.Redis, log: Log) -> None:
+        self._client = client
+        self._log = log
+        self._changed = threading.Condition()
+        self._outbox: deque[_Message] = deque()
+        self._sending = 0
+        self._dropped = 0
+        self._is_away = False
+        self._thread: threading.Thread | None = None
+
+    def publish(self, event: Event) -> None:
+        """Tell whoever listens: the job's watchers and, of state events, its user's."""
+        message = json.dumps(message_of(event), ensure_ascii=False, separators=(",", ":"))
+        topics = [topic_of_job(event.job)]
+        if event.type.is_state:
+            topics.append(topic_of_user(event.user))
+        self._say((topics, message), must=event.type.is_state)
+
+    def nudge(self) -> None:
+        """Hint to the feed that there is something to read."""
+        self._say(([Topic(NUDGE_CHANNEL)], ""), must=False)
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all is said, `seconds` at most, and say whether it is; for a process's end."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._outbox and not self._sending, seconds)
+
+    def _say(self, message: _Message, *, must: bool) -> None:
+        with self._changed:
+            if not must and len(self._outbox) >= _OUTBOX:
+                wait = 0.0 if self._is_away else _HELD_UP_SECONDS
+                self._changed.wait_for(lambda: len(self._outbox) < _OUTBOX, wait)
+            if not must and len(self._outbox) >= _OUTBOX:
+                self._dropped += 1
+                return
+            self._outbox.append(message)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            messages = self._take()
+            pause = _FIRST_PAUSE_SECONDS
+            while not self._send(messages):
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _take(self) -> list[_Message]:
+        with self._changed:
+            self._sending = 0
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._outbox)
+            messages = [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
+            self._sending = len(messages)
+            return messages
+
+    def _send(self, messages: list[_Message]) -> bool:
+        """Say a round trip's worth; sockets drop by its number what is said twice."""
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for topics, message in messages:
+                    for topic in topics:
+                        pipe.publish(topic, message)
+                pipe.execute()
+        except redis.RedisError as error:
+            if not self._is_away:
+                self._log.warning("publish_waits", reason=type(error).__name__)
+            self._is_away = True
+            return False
+        except Exception as error:  # noqa: BLE001 - what cannot be said must not silence the rest
+            self._log.warning("publish_broke", reason=type(error).__name__, events=len(messages))
+            return True
+        if self._is_away:
+            self._log.warning("publish_goes_on", dropped=self._dropped)
+            self._is_away, self._dropped = False, 0
+        return True
+
+
+class _WatchedPubSub(redis.client.PubSub):
+    """Notes that redis-py has replaced the connection by itself: events may have been missed."""
+
+    has_reconnected = False
+
+    def on_connect(self, connection: object) -> None:
+        """Be told of every connection but the first."""
+        self.has_reconnected = True
+        super().on_connect(connection)
+
+
+class RedisEventSource:
+    """jobs.ports.EventSource: one connection, read by the thread that calls `listen`.
+
+    Other threads only send SUBSCRIBE on it and wait for Redis's confirmation, which the reader
+    sees. redis-py resubscribes after a reconnect; the reader does it itself instead, to know when
+    events may have been missed.
+    """
+
+    def __init__(self, client: redis.Redis, log: Log) -> None:
+        self._client = client
+        self._log = log
+        self._lock = threading.Lock()
+        self._wanted: dict[Topic, threading.Event] = {}
+        self._pubsub: _WatchedPubSub | None = None
+        self._closed = False
+
+    def listen(self, listener: Listener) -> None:
+        """Pass events on until `close`; connects anew for as long as it takes."""
+        connected_before = False
+        pause = 0.05
+        while not self._closed:
+            try:
+                self._connect()
+                if connected_before:
+                    self._log.info("events_reconnected", topics=len(self._wanted))
+                    listener.lose_touch()
+                connected_before, pause = True, 0.05
+                self._read(listener)
+            except _BROKEN as error:
+                if not self._closed:
+                    self._log.warning("events_disconnected", reason=type(error).__name__)
+            self._disconnect()
+            if not self._closed:
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def add(self, topic: Topic) -> None:
+        """Subscribe; returns once Redis has confirmed. Raises Unavailable."""
+        with self._lock:
+            confirmed = self._wanted.get(topic)
+            if confirmed is None:
+                confirmed = self._wanted[topic] = threading.Event()
+                self._send_subscribe(topic)
+        if not confirmed.wait(_CONFIRM_SECONDS):
+            raise Unavailable("events", "Redis does not confirm the subscription")
+
+    def remove(self, topic: Topic) -> None:
+        """Unsubscribe."""
+        with self._lock:
+            self._wanted.pop(topic, None)
+            if self._pubsub is not None:
+                # The reader meets the same error and connects anew.
+                with suppress(redis.RedisError):
+                    self._pubsub.unsubscribe(topic)  # type: ignore[no-untyped-call] # redis-py's
+
+    def close(self) -> None:
+        """End `listen`, within a second."""
+        self._closed = True
+
+    def _connect(self) -> None:
+        pubsub = _WatchedPubSub(self._client.connection_pool)
+        pubsub.subscribe(_HELLO)
+        with self._lock:
+            self._pubsub = pubsub
+            for confirmed in self._wanted.values():
+                confirmed.clear()
+            if self._wanted:
+                pubsub.subscribe(*self._wanted)
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            pubsub.close()
+
+    def _send_subscribe(self, topic: Topic) -> None:
+        if self._pubsub is None:
+            return  # the reader subscribes to all that is wanted as soon as it is connected
+        with suppress(redis.RedisError):
+            self._pubsub.subscribe(topic)
+
+    def _read(self, listener: Listener) -> None:
+        pubsub = self._pubsub
+        while pubsub is not None and pubsub is self._pubsub and not self._closed:
+            message = pubsub.get_message(timeout=1.0)
+            if pubsub.has_reconnected:
+                raise redis.ConnectionError("the connection was replaced")
+            if message is None:
+                continue
+            topic = Topic(message["channel"].decode())
+            if message["type"] == "subscribe":
+                self._confirm(topic)
+            elif message["type"] == "message" and topic != _HELLO:
+                self._pass_on(topic, message["data"], listener)
+
+    def _confirm(self, topic: Topic) -> None:
+        with self._lock:
+            confirmed = self._wanted.get(topic)
+        if confirmed is not None:
+            confirmed.set()
+
+    def _pass_on(self, topic: Topic, data: bytes, listener: Listener) -> None:
+        try:
+            text = data.decode()
+            fields = json.loads(text)
+            heard = Heard(
+                topic=topic,
+                job=JobId(fields["job_id"]),
+                seq=int(fields["seq"]),
+                is_terminal=EventType(fields["event"]).is_terminal,
+                message=text,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            self._log.warning("event_unreadable", topic=topic, reason=repr(error))
+            return
+        listener.hear(heard)

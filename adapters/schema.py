@@ -1,0 +1,93 @@
+"""What must exist before anything runs: the tables, the bucket, and what fits them.
+
+One definition for the stand-ins, for `longhaul bootstrap` and for the check at every start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef
+    from mypy_boto3_s3.type_defs import BucketLifecycleConfigurationTypeDef
+
+OPEN_JOBS = "OpenJobs"
+USER_JOBS = "UserJobs"
+TTL_ATTRIBUTE = "ExpiresAt"
+STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
+_OBJECTS_OUTLIVE_ROWS_DAYS = 2  # DynamoDB may take two days to delete what has expired
+
+
+def jobs_table(name: str) -> CreateTableInputTypeDef:
+    """Define the table of jobs.
+
+    `UserJobs` lists a user's jobs by time; `OpenJobs` is sparse: only jobs that are not ended
+    have a `DueShard`, and the sweep reads it by `DueAt`.
+    """
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "JobId", "KeyType": "HASH"}],
+        "AttributeDefinitions": [
+            {"AttributeName": attribute, "AttributeType": "S"}
+            for attribute in ("JobId", "UserId", "CreatedAt", "DueShard", "DueAt")
+        ],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": USER_JOBS,
+                "KeySchema": [
+                    {"AttributeName": "UserId", "KeyType": "HASH"},
+                    {"AttributeName": "CreatedAt", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["JobStatus"]},
+            },
+            {
+                "IndexName": OPEN_JOBS,
+                "KeySchema": [
+                    {"AttributeName": "DueShard", "KeyType": "HASH"},
+                    {"AttributeName": "DueAt", "KeyType": "RANGE"},
+                ],
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": ["JobStatus", "Sweeps"],
+                },
+            },
+        ],
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": STREAM_VIEW},
+    }
+
+
+def feed_table(jobs: str) -> CreateTableInputTypeDef:
+    """Define the table of the feed's checkpoints: one item a shard of the stream."""
+    return {
+        "TableName": feed_table_name(jobs),
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [
+            {"AttributeName": "StreamArn", "KeyType": "HASH"},
+            {"AttributeName": "ShardId", "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [
+            {"AttributeName": "StreamArn", "AttributeType": "S"},
+            {"AttributeName": "ShardId", "AttributeType": "S"},
+        ],
+    }
+
+
+def feed_table_name(jobs: str) -> str:
+    """Name the feed's table after the jobs' table."""
+    return f"{jobs}_Feed"
+
+
+def bucket_lifecycle(retention_days: int) -> BucketLifecycleConfigurationTypeDef:
+    """Define when prompts and results go: after their rows."""
+    return {
+        "Rules": [
+            {
+                "ID": "longhaul-retention",
+                "Status": "Enabled",
+                "Filter": {"Prefix": ""},
+                "Expiration": {"Days": retention_days + _OBJECTS_OUTLIVE_ROWS_DAYS},
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2},
+            }
+        ]
+    }

@@ -1,0 +1,146 @@
+"""Settings: every environment name that Longhaul itself reads, with its default and its check.
+
+Where AWS's parts are and who we are to them is boto3's own environment (`AWS_REGION`,
+`AWS_ENDPOINT_URL_DYNAMODB`, credentials). A variable that starts with LONGHAUL_ and stands neither
+here nor among the stand-ins' own is a mistake, and is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.errors import Misconfigured
+from jobs.retry import DEFAULT_POLICY, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "LONGHAUL_"
+# Read by deploy/local and by nobody else.
+STAND_INS_OWN = frozenset(
+    {
+        "LONGHAUL_PORT_BASE",
+        "LONGHAUL_LOCAL_DIR",
+        "LONGHAUL_BOOTSTRAP",
+        "LONGHAUL_BEDROCK_TOKENS_PER_SECOND",
+        "LONGHAUL_BEDROCK_FIRST_TOKEN_SECONDS",
+    }
+)
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+class Settings(BaseSettings):
+    """One process's settings. Times are in seconds and sizes in bytes where the name says so."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    redis_url: str = Field(validation_alias="REDIS_URL", pattern=r"^(redis|rediss|unix)://")
+    table: str = Field(default="LLM_Jobs", pattern=r"^[A-Za-z0-9_.-]{3,200}$")
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    default_model: str = Field(default="amazon.nova-lite-v1:0", min_length=1, max_length=2048)
+    allow_anonymous: bool = False
+    api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=5000, ge=1, le=65535, validation_alias="PORT")
+    web_connections: int = Field(default=10_000, ge=10, le=100_000)
+    max_request_bytes: int = Field(default=25 * _MIB, ge=_KIB, le=100 * _MIB)
+
+    inline_prompt_bytes: int = Field(default=64 * _KIB, ge=0, le=128 * _KIB)
+    inline_result_bytes: int = Field(default=64 * _KIB, ge=0, le=128 * _KIB)
+    url_seconds: int = Field(default=3600, ge=1, le=7 * 86_400)
+    retention_days: int = Field(default=30, ge=1, le=3650)
+
+    worker_concurrency: int = Field(default=400, ge=1, le=2000)
+    lease_seconds: float = Field(default=60, ge=1, le=3600)
+    patience_seconds: float = Field(default=600, ge=0, le=86_400)
+    drain_seconds: float = Field(default=25, ge=0, le=3600)
+    bedrock_read_timeout_seconds: float = Field(default=900, ge=1, le=3600)
+    retry_policy: Annotated[RetryPolicy, NoDecode] = DEFAULT_POLICY
+
+    feed_poll_seconds: float = Field(default=1.0, ge=0.05, le=60)
+    feed_reads_per_second: float = Field(default=5, ge=0.2, le=1000)
+    sweep_seconds: float = Field(default=5, ge=0.1, le=600)
+
+    log_format: Literal["console", "json"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("retry_policy", mode="before")
+    @classmethod
+    def _read_policy(cls, value: object) -> RetryPolicy:
+        if isinstance(value, RetryPolicy):
+            return value
+        try:
+            return RetryPolicy.from_asl(json.loads(str(value)))
+        except (json.JSONDecodeError, Misconfigured) as error:
+            raise ValueError(f"not ASL's Retry list: {error}") from error
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _read_keys(cls, value: object) -> dict[str, str]:
+        """Read `user:key,user:key` into user by key."""
+        if isinstance(value, dict):
+            return value
+        pairs = [pair.strip().partition(":") for pair in str(value).split(",") if pair.strip()]
+        if any(not user or len(key) < 16 for user, _, key in pairs):  # noqa: PLR2004 - told below
+            raise ValueError("must be user:key,user:key with keys of at least 16 characters")
+        if len({key for _, _, key in pairs}) < len(pairs):
+            raise ValueError("names one key twice")
+        return {key: user for user, _, key in pairs}
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim lasts without a renewal."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def patience(self) -> timedelta:
+        """How long a worker waits for a store that is away, with a paid answer in its hands."""
+        return timedelta(seconds=self.patience_seconds)
+
+    @property
+    def url_lifetime(self) -> timedelta:
+        """How long a presigned URL lasts."""
+        return timedelta(seconds=self.url_seconds)
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings out of the process's environment.
+
+    `environ` is only looked at for names nobody knows; values are pydantic-settings' to read.
+    Raises Misconfigured with a line for each thing that is wrong, naming the variable.
+    """
+    known = {_variable(name) for name in Settings.model_fields} | STAND_INS_OWN
+    wrong = [
+        f"{name}: no such setting"
+        for name in sorted(environ)
+        if name.upper().startswith(PREFIX) and name not in known
+    ]
+    try:
+        settings = Settings()  # type: ignore[call-arg] # the environment names them
+    except ValidationError as error:
+        wrong += [_explain(dict(problem)) for problem in error.errors(include_url=False)]
+    if wrong:
+        raise Misconfigured("; ".join(wrong))
+    return settings
+
+
+def _variable(field: str) -> str:
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else PREFIX + field.upper()
+
+
+def _explain(problem: dict[str, object]) -> str:
+    """Say what is wrong without the value, which may be a secret."""
+    location = problem["loc"]
+    field = str(location[0]) if isinstance(location, tuple) and location else ""
+    variable = _variable(field) if field in Settings.model_fields else field
+    if problem["type"] == "missing":
+        return f"{variable} is not set"
+    return f"{variable}: {problem['msg']}"

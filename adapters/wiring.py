@@ -1,0 +1,207 @@
+"""Wiring: the parts of each process, from its settings. The roots call this, nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+import redis
+
+from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_streams
+from adapters.bedrock import BedrockModel
+from adapters.bootstrap import check_objects, check_store
+from adapters.clock import SystemChance, SystemClock
+from adapters.dynamodb_due import DynamoDBDueJobs
+from adapters.dynamodb_jobs import DynamoDBJobStore
+from adapters.dynamodb_shard_leases import DynamoDBShardLeases
+from adapters.keys import SettingsAuthenticator
+from adapters.logs import get_log
+from adapters.process import process_name
+from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
+from adapters.redis_nudges import RedisNudges
+from adapters.s3 import S3ObjectStore
+from adapters.schema import feed_table_name
+from adapters.streams import DynamoDBChangeStream
+from jobs.cancel import CancelParts
+from jobs.errors import Unavailable
+from jobs.job import WorkerId
+from jobs.redrive import RedriveParts
+from jobs.running import RunParts
+from jobs.submit import SubmitParts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from adapters.settings import Settings
+    from jobs.ports import (
+        Authenticator,
+        Chance,
+        ChangeStream,
+        Clock,
+        DueJobs,
+        EventBus,
+        EventSource,
+        JobStore,
+        Leases,
+        Log,
+        ObjectStore,
+        ShardLeases,
+    )
+
+L = TypeVar("L", bound="Leases")
+
+_WEB_CONNECTIONS = 200  # requests under way at once; sockets hold no connection to AWS
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebAdapters:
+    """What the web process stands on."""
+
+    submit: SubmitParts
+    cancel: CancelParts
+    redrive: RedriveParts
+    store: JobStore
+    objects: ObjectStore
+    source: EventSource
+    authenticator: Authenticator
+    clock: Clock
+    chance: Chance
+    readiness: Mapping[str, Callable[[], None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedAdapters:
+    """What the feed stands on; the queue is Celery's and so not made here."""
+
+    stream: ChangeStream
+    leases: ShardLeases
+    due: DueJobs
+    store: JobStore
+    events: EventBus
+    nudges: RedisNudges
+    clock: Clock
+    log: Log
+    process: str
+
+
+def open_web_parts(settings: Settings) -> WebAdapters:
+    """Make the web process's adapters."""
+    log, clock, chance = get_log(), SystemClock(), SystemChance()
+    dynamodb = connect_dynamodb(connections=_WEB_CONNECTIONS, for_callers=True)
+    s3 = connect_s3(connections=_WEB_CONNECTIONS, for_callers=True)
+    client = connect_redis(settings.redis_url, connections=_WEB_CONNECTIONS)
+    store = _job_store(dynamodb, settings)
+    objects = S3ObjectStore(client=s3, bucket=settings.bucket)
+    bus = RedisEventBus(client, log)
+    process = process_name("web")
+    return WebAdapters(
+        submit=SubmitParts(
+            store=store,
+            objects=objects,
+            events=bus,
+            feed=bus,
+            clock=clock,
+            chance=chance,
+            log=log,
+            process=process,
+            max_attempts=settings.retry_policy.max_calls,
+            inline_prompt_bytes=settings.inline_prompt_bytes,
+        ),
+        cancel=CancelParts(store=store, events=bus, clock=clock, log=log, process=process),
+        redrive=RedriveParts(
+            store=store,
+            events=bus,
+            feed=bus,
+            clock=clock,
+            log=log,
+            process=process,
+            attempts=settings.retry_policy.max_calls,
+        ),
+        store=store,
+        objects=objects,
+        source=RedisEventSource(client, log),
+        authenticator=SettingsAuthenticator(
+            users=settings.api_keys, allow_anonymous=settings.allow_anonymous
+        ),
+        clock=clock,
+        chance=chance,
+        readiness={
+            "store": lambda: check_store(dynamodb, settings.table),
+            "objects": lambda: check_objects(s3, settings.bucket),
+            "events": lambda: check_redis(client),
+        },
+    )
+
+
+def open_worker_parts(
+    settings: Settings, *, make_leases: Callable[[JobStore], L]
+) -> tuple[RunParts, L]:
+    """Make a worker's adapters; `make_leases` gives the keeper of claims its store."""
+    log = get_log()
+    connections = settings.worker_concurrency + 10
+    store = _job_store(connect_dynamodb(connections=connections), settings)
+    leases = make_leases(store)
+    parts = RunParts(
+        store=store,
+        objects=S3ObjectStore(client=connect_s3(connections=connections), bucket=settings.bucket),
+        model=BedrockModel(
+            client=connect_bedrock(
+                connections=connections, read_timeout=settings.bedrock_read_timeout_seconds
+            )
+        ),
+        leases=leases,
+        events=RedisEventBus(connect_redis(settings.redis_url, connections=connections), log),
+        clock=SystemClock(),
+        chance=SystemChance(),
+        log=log,
+        policy=settings.retry_policy,
+        worker=WorkerId(process_name("worker")),
+        lease=settings.lease,
+        patience=settings.patience,
+        inline_result_bytes=settings.inline_result_bytes,
+    )
+    return parts, leases
+
+
+def open_feed_parts(settings: Settings) -> FeedAdapters:
+    """Make the feed's adapters."""
+    dynamodb, log = connect_dynamodb(connections=10), get_log()
+    client = connect_redis(settings.redis_url, connections=8)
+    return FeedAdapters(
+        stream=DynamoDBChangeStream(
+            tables=dynamodb, streams=connect_streams(), table=settings.table
+        ),
+        leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(settings.table)),
+        due=DynamoDBDueJobs(client=dynamodb, table=settings.table),
+        store=_job_store(dynamodb, settings),
+        events=RedisEventBus(client, log),
+        nudges=RedisNudges(client),
+        clock=SystemClock(),
+        log=log,
+        process=process_name("feed"),
+    )
+
+
+def check_resources(settings: Settings) -> None:
+    """Check the tables and the bucket before a process starts. Raises Misconfigured."""
+    check_store(connect_dynamodb(connections=1), settings.table)
+    check_objects(connect_s3(connections=1), settings.bucket)
+
+
+def check_redis(client: redis.Redis) -> None:
+    """Check that Redis answers. Raises Unavailable."""
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise Unavailable("events", f"Redis does not answer ({type(error).__name__})") from error
+
+
+def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:
+    return DynamoDBJobStore(
+        client=client,
+        table=settings.table,
+        retention=timedelta(days=settings.retention_days),
+    )

@@ -1,0 +1,129 @@
+"""Conclude: what an attempt's end means for its job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jobs.expire import run_timeout
+from jobs.job import JobError, OnInterrupted, Result, Usage
+from jobs.outcome import Completed, Expired, Failed, Retrying
+from jobs.retry import RetryAfter
+from jobs.timeline import StepName
+from jobs.times import written_time
+
+if TYPE_CHECKING:
+    from jobs.errors import ModelError
+    from jobs.job import Payload
+    from jobs.outcome import Outcome
+    from jobs.running import Answer, Run
+
+_LONGEST_MESSAGE = 2_000  # characters of a model's error that go into row and event
+
+
+def complete(run: Run, answer: Answer, payload: Payload) -> Completed:
+    """Make the outcome of an answer that is where it stays."""
+    done = run.step(StepName.COMPLETED)
+    usage = answer.usage
+    return Completed(
+        at=done.at,
+        seq=run.narrator.take_seq(),
+        result=Result(
+            payload=payload,
+            usage=None if usage is None else Usage(input_tokens=usage[0], output_tokens=usage[1]),
+            stop_reason=answer.stop_reason,
+        ),
+        steps=(*run.steps, done),
+    )
+
+
+def retry_or_fail(run: Run, error: ModelError) -> Retrying | Failed:
+    """Decide what follows an error: the policy speaks, the bound on calls has the last word."""
+    reason = JobError(
+        code=error.error_code, message=str(error)[:_LONGEST_MESSAGE], retryable=error.retryable
+    )
+    if error.may_be_paid:
+        run.note(StepName.INTERRUPTED, detail="the call gave no answer; it may have been paid")
+    decision = run.parts.policy.after(
+        error, counts=run.claim.job.retry_counts, jitter=run.parts.chance.jitter()
+    )
+    if isinstance(decision, RetryAfter) and run.may_call_again:
+        return _retry(run, reason, decision)
+    return _fail(run, reason)
+
+
+def over_before_the_call(run: Run) -> Outcome | None:
+    """Decide whether the job is over before its call: interrupted, out of attempts or of time."""
+    job, interrupted_at = run.claim.job, run.claim.interrupted_at
+    if interrupted_at is not None:
+        begun = f"the call begun at {written_time(interrupted_at)} may have been paid"
+        run.note(StepName.INTERRUPTED, detail=begun)
+        if job.on_interrupted is OnInterrupted.FAIL:
+            return interrupt(run)
+    if job.run_by is not None and job.run_by <= run.parts.clock.now():
+        return expire(run)
+    return None if run.may_call else exhaust(run)
+
+
+def interrupt(run: Run) -> Failed:
+    """Make the outcome of a job that nobody may pay for twice."""
+    unknown = "its worker went away in mid-call; nobody knows whether the call was paid"
+    return _fail(run, JobError(code="interrupted", message=unknown, retryable=True))
+
+
+def expire(run: Run) -> Expired:
+    """Make the outcome of a job whose time is over."""
+    error = run_timeout(run.claim.job)
+    step = run.step(StepName.EXPIRED, error=error.code)
+    return Expired(at=step.at, seq=run.narrator.take_seq(), error=error, steps=(*run.steps, step))
+
+
+def hand_over(run: Run) -> Retrying | Failed:
+    """Release the claim at once, because this worker drains.
+
+    A call that was begun counts and may have been paid; one that was not costs no attempt.
+    """
+    if run.has_invoked:
+        run.note(StepName.INTERRUPTED, detail="the worker drains; the call may have been paid")
+        if run.claim.job.on_interrupted is OnInterrupted.FAIL:
+            return interrupt(run)
+        if not run.may_call_again:
+            return exhaust(run)
+    reason = JobError(code="interrupted", message="its worker was shut down", retryable=True)
+    at_once = RetryAfter(delay=timedelta(0), counts=run.claim.job.retry_counts)
+    return _retry(run, reason, at_once, gives_back=not run.has_invoked)
+
+
+def exhaust(run: Run) -> Failed:
+    """Make the outcome of a job whose calls all ended without one."""
+    spent = f"{run.claim.job.max_attempts} attempts ended without an outcome"
+    return _fail(run, JobError(code="attempts_exhausted", message=spent, retryable=True))
+
+
+def fail_ourselves(run: Run, error: Exception) -> Failed:
+    """Make the outcome of our own fault: the log has the cause, the caller can redrive."""
+    run.parts.log.warning("attempt_broke", error=repr(error), **run.keys)
+    return _fail(
+        run, JobError(code="internal_error", message="Longhaul itself failed", retryable=True)
+    )
+
+
+def _retry(
+    run: Run, reason: JobError, decision: RetryAfter, *, gives_back: bool = False
+) -> Retrying:
+    wait = f"again in {decision.delay.total_seconds():g} s"
+    step = run.step(StepName.RETRYING, error=reason.code, detail=wait)
+    return Retrying(
+        at=step.at,
+        seq=run.narrator.take_seq(),
+        error=reason,
+        delay=decision.delay,
+        retry_counts=decision.counts,
+        steps=(*run.steps, step),
+        gives_back=gives_back,
+    )
+
+
+def _fail(run: Run, reason: JobError) -> Failed:
+    step = run.step(StepName.FAILED, error=reason.code)
+    return Failed(at=step.at, seq=run.narrator.take_seq(), error=reason, steps=(*run.steps, step))

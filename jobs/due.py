@@ -1,0 +1,50 @@
+"""Due: when someone should look at a job again, if nothing has moved it until then.
+
+Rows that are not ended stand in a sparse index by this time, spread over SHARDS partition keys so
+that no single one is hot. Ended rows leave the index.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jobs.job import JobStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jobs.job import Job, JobId
+
+SHARDS = 16
+DISPATCH_GRACE = timedelta(seconds=30)  # far above the feed's usual milliseconds
+LONGEST_GRACE = timedelta(minutes=15)
+
+
+def due_shard(job_id: JobId) -> str:
+    """Give the index's partition key, the same for a job's whole life."""
+    return f"{zlib.crc32(job_id.encode()) % SHARDS:02d}"
+
+
+def first_due_at(job: Job) -> datetime:
+    """Give the time to look at a job that has just begun to wait."""
+    begun = job.not_before or job.queued_at or job.created_at
+    return _before_expiry(job, begun + DISPATCH_GRACE)
+
+
+def next_due_at(job: Job, now: datetime) -> datetime:
+    """Give the time to look again at a due job that is triggered now.
+
+    Each time twice as much later, so that a long queue is not told twice a moment.
+    """
+    doublings: int = 2 ** min(job.sweeps, 10)
+    return _before_expiry(job, now + min(DISPATCH_GRACE * doublings, LONGEST_GRACE))
+
+
+def _before_expiry(job: Job, at: datetime) -> datetime:
+    """Look no later than the job may have to expire."""
+    limits = [job.run_by] if job.started_at else [job.start_by]
+    if job.status is JobStatus.RUNNING:
+        limits = []  # its holder keeps the time, and its lease is due soon
+    return min([at, *(limit for limit in limits if limit is not None)])

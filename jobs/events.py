@@ -1,0 +1,106 @@
+"""Events: what watchers are told. References only, never a result; under 64 KiB each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from jobs.job import JobStatus
+from jobs.times import written_time
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from jobs.job import Job, JobError, JobId, UserId
+    from jobs.trace import TraceId
+
+
+class EventType(StrEnum):
+    """The contract's event words."""
+
+    QUEUED = "job.queued"
+    STARTED = "job.started"
+    DELTA = "job.delta"
+    RETRYING = "job.retrying"
+    COMPLETED = "job.completed"
+    FAILED = "job.failed"
+    CANCELLED = "job.cancelled"
+    EXPIRED = "job.expired"
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it tells of a change of state; deltas do not."""
+        return self is not EventType.DELTA
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it is a job's last event (of its round, where it is redriven)."""
+        return self in TERMINAL_EVENTS.values()
+
+
+TERMINAL_EVENTS = {
+    JobStatus.COMPLETED: EventType.COMPLETED,
+    JobStatus.FAILED: EventType.FAILED,
+    JobStatus.CANCELLED: EventType.CANCELLED,
+    JobStatus.EXPIRED: EventType.EXPIRED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One event of one job; `delay` and `error` belong to `job.retrying`, `text` to deltas."""
+
+    job: JobId
+    user: UserId
+    seq: int
+    type: EventType
+    at: datetime
+    trace_id: TraceId
+    attempt: int
+    text: str | None = None
+    delay: timedelta | None = None
+    error: JobError | None = None
+
+
+def terminal_event(job: Job) -> Event | None:
+    """Tell from the row alone how the job ended, or None while it has not.
+
+    The row is the outbox: whoever missed the worker's own publish learns the same from here.
+    """
+    if job.ended_at is None or job.status not in TERMINAL_EVENTS:
+        return None
+    return Event(
+        job=job.id,
+        user=job.user,
+        seq=job.seq,
+        type=TERMINAL_EVENTS[job.status],
+        at=job.ended_at,
+        trace_id=job.trace.id,
+        attempt=job.attempt,
+        error=job.error,
+    )
+
+
+def message_of(event: Event) -> dict[str, object]:
+    """Write the event as the object that clients get over WebSocket and SSE."""
+    message: dict[str, object] = {
+        "type": "event",
+        "job_id": event.job,
+        "seq": event.seq,
+        "event": event.type,
+        "at": written_time(event.at),
+        "trace_id": event.trace_id,
+        "attempt": event.attempt,
+    }
+    if event.text is not None:
+        message["text"] = event.text
+    if event.delay is not None:
+        message["delay_s"] = event.delay.total_seconds()
+    if event.error is not None:
+        message["error"] = {
+            "code": event.error.code,
+            "message": event.error.message,
+            "retryable": event.error.retryable,
+        }
+    return message

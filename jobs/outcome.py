@@ -1,0 +1,86 @@
+"""Outcomes, by which a claim's holder settles it, and changes, which need no claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from jobs.job import JobError, Result
+    from jobs.timeline import Step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """The model answered and the answer is stored."""
+
+    at: datetime
+    seq: int
+    result: Result
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The job is over without a result."""
+
+    at: datetime
+    seq: int
+    error: JobError
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retrying:
+    """The claim is released; another attempt follows at `at + delay`.
+
+    `gives_back` says that no call was begun, so that the attempt does not count.
+    """
+
+    at: datetime
+    seq: int
+    error: JobError
+    delay: timedelta
+    retry_counts: tuple[int, ...]
+    steps: tuple[Step, ...]
+    gives_back: bool = False
+
+    @property
+    def not_before(self) -> datetime:
+        """When the job may be claimed again."""
+        return self.at + self.delay
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired:
+    """The job did not start, or did not finish, in its time."""
+
+    at: datetime
+    seq: int
+    error: JobError
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancelled:
+    """The caller does not want the job any more."""
+
+    at: datetime
+    seq: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redriven:
+    """The job waits again, for a new round of attempts up to number `max_attempts`."""
+
+    at: datetime
+    seq: int
+    max_attempts: int
+    steps: tuple[Step, ...]
+
+
+Outcome = Completed | Failed | Retrying | Expired
+Change = Cancelled | Expired | Redriven

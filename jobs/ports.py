@@ -1,0 +1,303 @@
+"""What the verbs need from outside, in their own words.
+
+Each method's promises are one sentence each; tests/contracts/ runs one suite a port on every
+implementation, the in-memory one and the real one alike. Any method may raise `Unavailable`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NewType, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime, timedelta
+
+    from jobs.claim import Claim, ClaimRefused, ClaimTerms
+    from jobs.events import Event
+    from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
+    from jobs.outcome import Change, Outcome
+    from jobs.prompt import Prompt
+    from jobs.shard_leases import FeedId, ShardLease
+    from jobs.shards import Batch, Checkpoint, Position, Shard, ShardId, StreamName
+    from jobs.task import Task
+    from jobs.timeline import Step
+    from jobs.trace import Trace
+
+
+Topic = NewType("Topic", str)
+
+
+def topic_of_job(job_id: JobId) -> Topic:
+    """Name where all events of one job are told."""
+    return Topic(f"longhaul:job:{job_id}")
+
+
+def topic_of_user(user: UserId) -> Topic:
+    """Name where the state events of all of one user's jobs are told."""
+    return Topic(f"longhaul:user:{user}")
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def now(self) -> datetime:
+        """Give the time, aware, in UTC."""
+
+    def sleep(self, duration: timedelta) -> None:
+        """Wait."""
+
+
+class Chance(Protocol):
+    """Randomness, as an argument."""
+
+    def entropy(self, size: int) -> bytes:
+        """Give `size` random bytes that nobody can guess."""
+
+    def jitter(self) -> float:
+        """Give a number in [0, 1)."""
+
+
+class Log(Protocol):
+    """Past-tense events with keys; never a prompt or a result."""
+
+    def info(self, event: str, /, **keys: object) -> object:
+        """Note what happened."""
+
+    def warning(self, event: str, /, **keys: object) -> object:
+        """Note what someone may want to look at."""
+
+
+class JobStore(Protocol):
+    """The table of jobs; the truth."""
+
+    def add(self, job: Job) -> None:
+        """Write a new job's row; when it returns, the row is durable. Raises JobExists."""
+
+    def get(self, job_id: JobId) -> Job:
+        """Read a row, with every write that returned before. Raises JobNotFound."""
+
+    def claim(self, job_id: JobId, terms: ClaimTerms) -> Claim | ClaimRefused:
+        """Take a waiting job, or a running one whose lease is over, for one claimant only.
+
+        Of claimants that race, one gets it. The epoch rises, the attempt is counted, and the row
+        says RUNNING, in one write. A retry of the same terms gets the same claim again.
+        """
+
+    def mark_invoked(self, claim: Claim, invoked: Step) -> None:
+        """Note that the call begins now, under this claim alone. Raises ClaimLost."""
+
+    def renew(self, claim: Claim, until: datetime) -> None:
+        """Move the lease's end, under this claim alone. Raises ClaimLost."""
+
+    def settle(self, claim: Claim, outcome: Outcome) -> Job:
+        """Write how the attempt ended, under this claim alone, and give the row. Raises ClaimLost.
+
+        Settling twice with the same claim and outcome writes once.
+        """
+
+    def change(self, job: Job, change: Change) -> Job:
+        """Write a change by someone who holds no claim, and give the row. Raises JobMoved.
+
+        It is written only if the row's epoch and status are still those of `job`. The epoch
+        rises, so whoever held the job is fenced out.
+        """
+
+
+class DueJobs(Protocol):
+    """The jobs that nobody has moved in time; the sweep's view of the table."""
+
+    def find(self, now: datetime, *, limit: int) -> Sequence[Job]:
+        """Find up to `limit` jobs that are not ended and whose time to look again has come."""
+
+    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+        """Move the time to look again, and say whether it was still as in `job`.
+
+        Of sweepers that race with the same job in hand, one is told yes.
+        """
+
+
+class ObjectStore(Protocol):
+    """Payloads too large for a row."""
+
+    def put(self, key: ObjectKey, text: str, *, content_type: str) -> None:
+        """Store a text whole, or not at all; the same key is overwritten."""
+
+    def get(self, key: ObjectKey) -> str:
+        """Read a text back, equal to what was put. Raises NoResult where there is none."""
+
+    def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
+        """Make a URL that anyone may GET within `lifetime`, and nobody after."""
+
+
+class Answering(Protocol):
+    """A call to the model that has begun: iterate for text, then ask how it ended."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the text piece by piece as it comes. Raises ModelError."""
+
+    def close(self) -> None:
+        """Break the call off; callable from another thread and more than once."""
+
+    @property
+    def usage(self) -> tuple[int, int] | None:
+        """Input and output tokens, once the text has ended."""
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the text ended, once it has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invocation:
+    """One attempt's call: what is asked, and for which job."""
+
+    job: JobId
+    attempt: int
+    model: ModelId
+    prompt: Prompt
+    inference: InferenceConfig
+    trace: Trace
+
+
+class Model(Protocol):
+    """Amazon Bedrock."""
+
+    def invoke(self, invocation: Invocation) -> AbstractContextManager[Answering]:
+        """Call the model once; never a second time by itself. Raises ModelError."""
+
+
+class Lease(Protocol):
+    """A claim that is being kept."""
+
+    def check(self) -> None:
+        """Return only while the run may go on.
+
+        Raises ClaimLost where the claim is not ours any more, DeadlinePassed where the job's time
+        is over, HandedOver where another worker is to go on.
+        """
+
+    def on_end(self, break_off: _BreakOff) -> None:
+        """Call `break_off` from another thread as soon as `check` would raise."""
+
+
+class _BreakOff(Protocol):
+    def __call__(self) -> object: ...
+
+
+class Leases(Protocol):
+    """Keeps claims alive while their jobs run."""
+
+    def keep(self, claim: Claim) -> AbstractContextManager[Lease]:
+        """Renew the claim every third of its lease until the block ends, or its job's time does."""
+
+
+class EventBus(Protocol):
+    """The fast path to watchers. Losing it loses no fact: the row tells the same."""
+
+    def publish(self, event: Event) -> None:
+        """Tell whoever listens now; never raises, never blocks for long."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """An event as it came over the bus: `message` is the JSON that clients get, byte for byte."""
+
+    topic: Topic
+    job: JobId
+    seq: int
+    is_terminal: bool
+    message: str
+
+
+class Listener(Protocol):
+    """Who wants to hear."""
+
+    def hear(self, heard: Heard) -> None:
+        """Take one event; must not block."""
+
+    def lose_touch(self) -> None:
+        """Learn that events may have been missed: the bus was away and is back."""
+
+
+class EventSource(Protocol):
+    """The bus's other end: one subscription a process, shared by all its watchers."""
+
+    def listen(self, listener: Listener) -> None:
+        """Pass events on until `close`; call it from a thread of its own. Outlives the bus."""
+
+    def add(self, topic: Topic) -> None:
+        """Subscribe; when it returns, whatever is published from now on is heard.
+
+        Repeatable: of a topic that is subscribed to it waits until that is confirmed again.
+        """
+
+    def remove(self, topic: Topic) -> None:
+        """Unsubscribe; never raises."""
+
+    def close(self) -> None:
+        """End `listen`."""
+
+
+class TaskQueue(Protocol):
+    """Celery; a task is a trigger and may come twice or never."""
+
+    def enqueue(self, tasks: Sequence[Task]) -> None:
+        """Hand tasks to the broker; when it returns, the broker has them all."""
+
+
+class ShardReader(Protocol):
+    """One shard, read forward."""
+
+    def read(self) -> Batch:
+        """Read what comes next, in order, each record once. Raises PositionLost."""
+
+
+class ChangeStream(Protocol):
+    """The table's change feed."""
+
+    def name(self) -> StreamName:
+        """Name the stream; checkpoints of another name mean nothing here."""
+
+    def shards(self, stream: StreamName) -> Sequence[Shard]:
+        """List the shards, closed ones too."""
+
+    def open(self, stream: StreamName, shard: ShardId, *, after: Position | None) -> ShardReader:
+        """Start right after a position, or at the oldest record."""
+
+
+class ShardLeases(Protocol):
+    """Who reads which shard, and how far it has been read; shared by all feeds."""
+
+    def load(self, stream: StreamName) -> Sequence[ShardLease]:
+        """Read all of a stream's leases, with every write that returned before."""
+
+    def add(self, stream: StreamName, shard: ShardId) -> None:
+        """Make the lease of a shard, nobody's and at its beginning; one that is there stays."""
+
+    def hold(self, stream: StreamName, lease: ShardLease, owner: FeedId | None) -> ShardLease:
+        """Take, renew or (with None) release a lease that is still as `lease` says.
+
+        Of feeds that race, one gets it. Raises LeaseLost.
+        """
+
+    def save(self, stream: StreamName, lease: ShardLease, checkpoint: Checkpoint) -> ShardLease:
+        """Write how far the shard has been read, if its owner is the same. Raises LeaseLost."""
+
+    def drop(self, stream: StreamName, shard: ShardId) -> None:
+        """Forget a shard that the stream no longer has."""
+
+
+class Nudge(Protocol):
+    """A hint to the feed that there is something to read."""
+
+    def nudge(self) -> None:
+        """Hint; never raises. Losing it costs only latency."""
+
+
+class Authenticator(Protocol):
+    """Who is calling."""
+
+    def identify(self, token: str | None) -> UserId:
+        """Name the user behind a bearer token, or behind none. Raises Unauthenticated."""

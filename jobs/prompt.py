@@ -1,0 +1,42 @@
+"""The prompt: what the model is asked, and its one written form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """Either a text or a conversation in Converse's own shape, with an optional system text.
+
+    `messages` is passed through to Bedrock as it was sent, so that content blocks which are newer
+    than this code work too; its outline is checked where it enters (web/bodies.py).
+    """
+
+    text: str | None = None
+    messages: Sequence[object] | None = None
+    system: str | None = None
+
+    def to_json(self) -> str:
+        """Write the form that stands in the row's `PromptContext` or in the object store."""
+        fields = {"prompt": self.text, "messages": self.messages, "system": self.system}
+        return json.dumps(
+            {name: value for name, value in fields.items() if value is not None},
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(
+            text=fields.get("prompt"),
+            messages=fields.get("messages"),
+            system=fields.get("system"),
+        )

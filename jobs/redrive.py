@@ -1,0 +1,68 @@
+"""Redrive: let a job that ended without a result wait again, for a new round of attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobs import seq
+from jobs.errors import JobMoved, NotRedrivable
+from jobs.events import Event, EventType
+from jobs.job import JobStatus
+from jobs.outcome import Redriven
+from jobs.timeline import Step, StepName
+
+if TYPE_CHECKING:
+    from jobs.job import Job
+    from jobs.ports import Clock, EventBus, JobStore, Log, Nudge
+
+_REDRIVABLE = frozenset({JobStatus.FAILED, JobStatus.EXPIRED, JobStatus.CANCELLED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedriveParts:
+    """What redriving needs; `attempts` is how many calls the new round may cost."""
+
+    store: JobStore
+    events: EventBus
+    feed: Nudge
+    clock: Clock
+    log: Log
+    process: str
+    attempts: int
+
+
+def redrive_job(job: Job, parts: RedriveParts) -> Job:
+    """Let the job wait again and give the row. Raises NotRedrivable.
+
+    Of two callers who redrive at once one is refused: the job then waits already.
+    """
+    if job.status not in _REDRIVABLE:
+        raise NotRedrivable(f"job {job.id} is {job.status}; only an ended one without a result is")
+    now = parts.clock.now()
+    redriven = Redriven(
+        at=now,
+        seq=seq.next_first(job.epoch),
+        max_attempts=job.attempt + parts.attempts,
+        steps=(Step(name=StepName.REDRIVEN, at=now, by=parts.process),),
+    )
+    try:
+        job = parts.store.change(job, redriven)
+    except JobMoved as error:
+        raise NotRedrivable(f"job {job.id} was redriven by another at this moment") from error
+    parts.feed.nudge()
+    parts.log.info("job_redriven", job_id=job.id, trace_id=job.trace.id)
+    parts.events.publish(_queued(job))
+    return job
+
+
+def _queued(job: Job) -> Event:
+    return Event(
+        job=job.id,
+        user=job.user,
+        seq=job.seq,
+        type=EventType.QUEUED,
+        at=job.queued_at or job.created_at,
+        trace_id=job.trace.id,
+        attempt=job.attempt,
+    )

@@ -1,0 +1,149 @@
+"""Run: the whole life of one claim. Claim, invoke, collect, store, settle, announce."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobs.claim import ClaimRefused, ClaimTerms
+from jobs.conclude import (
+    complete,
+    expire,
+    fail_ourselves,
+    hand_over,
+    over_before_the_call,
+    retry_or_fail,
+)
+from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, ModelError, Unavailable
+from jobs.job import ClaimToken, Inline, ObjectKey, Stored
+from jobs.ports import Invocation
+from jobs.prompt import Prompt
+from jobs.running import Answer, Run
+from jobs.timeline import Step, StepName
+
+if TYPE_CHECKING:
+    from jobs.claim import Claim
+    from jobs.job import Job, Payload
+    from jobs.outcome import Outcome
+    from jobs.running import RunParts
+    from jobs.task import Task
+
+
+def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
+    """Run the job that a task points at, if it is there to be claimed.
+
+    Gives the row as it was settled, or why there was no claim. Raises ClaimLost where another
+    took the job meanwhile; then nothing more was paid or written. Raises Unavailable where the
+    store could not be reached; then the claim lapses and the job is found again.
+    """
+    claim = claim_job(task, parts)
+    if isinstance(claim, ClaimRefused):
+        return claim
+    with parts.leases.keep(claim) as lease:
+        run = Run(claim=claim, lease=lease, parts=parts)
+        outcome = attempt(run)
+        job = settle(run, outcome)
+    run.narrator.announce(outcome)
+    return job
+
+
+def claim_job(task: Task, parts: RunParts) -> Claim | ClaimRefused:
+    """Ask the store for the job; of all who ask, one gets it."""
+    now = parts.clock.now()
+    terms = ClaimTerms(
+        worker=parts.worker,
+        token=ClaimToken(parts.chance.entropy(16).hex()),
+        at=now,
+        lease=parts.lease,
+        steps=(
+            Step(name=StepName.SEEN, at=task.seen_at, by=task.by),
+            Step(name=StepName.ENQUEUED, at=task.enqueued_at, by=task.by),
+            Step(name=StepName.CLAIMED, at=now, by=parts.worker),
+        ),
+    )
+    claim = parts.store.claim(task.job_id, terms)
+    keys = {"job_id": task.job_id, "trace_id": task.trace.id}
+    if isinstance(claim, ClaimRefused):
+        parts.log.info("claim_refused", status=claim.status, **keys)
+    else:
+        parts.log.info("job_claimed", attempt=claim.attempt, epoch=claim.epoch, **keys)
+    return claim
+
+
+def attempt(run: Run) -> Outcome:
+    """Call the model once, unless the job is over already, and say how that ended."""
+    run.narrator.tell_started()
+    if (over := over_before_the_call(run)) is not None:
+        return over
+    try:
+        answer = collect(run, prepare(run))
+        return complete(run, answer, store_result(run, answer.text))
+    except ModelError as error:
+        return retry_or_fail(run, error)
+    except DeadlinePassed:
+        return expire(run)
+    except HandedOver:
+        return hand_over(run)
+    except (ClaimLost, Unavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever breaks, the job ends
+        return fail_ourselves(run, error)
+
+
+def prepare(run: Run) -> Invocation:
+    """Gather what is asked of the model."""
+    job = run.claim.job
+    prompt = job.prompt
+    if isinstance(prompt, Stored):
+        text = run.patiently(lambda: run.parts.objects.get(prompt.key), waiting="prompt_waits")
+    else:
+        text = prompt.text
+    return Invocation(
+        job=job.id,
+        attempt=job.attempt,
+        model=job.model,
+        prompt=Prompt.from_json(text),
+        inference=job.inference,
+        trace=job.trace,
+    )
+
+
+def collect(run: Run, invocation: Invocation) -> Answer:
+    """Invoke the model and take its whole text, telling watchers as it comes."""
+    run.lease.check()
+    run.mark_invoked()
+    pieces: list[str] = []
+    with run.parts.model.invoke(invocation) as answering:
+        run.lease.on_end(answering.close)
+        try:
+            for text in answering:
+                run.lease.check()
+                run.note_first_token()
+                pieces.append(text)
+                run.narrator.tell_delta(text)
+        except ModelError:
+            run.lease.check()  # it may have been broken off from our side
+            raise
+    run.narrator.flush()
+    return Answer(text="".join(pieces), usage=answering.usage, stop_reason=answering.stop_reason)
+
+
+def store_result(run: Run, text: str) -> Payload:
+    """Place the text in the row, or under a key that no other attempt can write."""
+    inline = Inline(text=text)
+    if (size := inline.size) <= run.parts.inline_result_bytes:
+        return inline
+    claim = run.claim
+    key = ObjectKey(f"results/{claim.job_id}/{claim.epoch}-{claim.attempt}.txt")
+    run.patiently(
+        lambda: run.parts.objects.put(key, text, content_type="text/plain; charset=utf-8"),
+        waiting="result_waits",
+    )
+    run.note(StepName.STORED)
+    return Stored(key=key, size=size)
+
+
+def settle(run: Run, outcome: Outcome) -> Job:
+    """Write the outcome; wait for a store that is away rather than lose what was paid for."""
+    job = run.patiently(lambda: run.parts.store.settle(run.claim, outcome), waiting="settle_waits")
+    run.parts.log.info("job_settled", status=job.status, **run.keys)
+    return job

@@ -1,0 +1,123 @@
+"""Submit: make a job durable, then say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta  # noqa: TC003 - a dataclass's field type
+from typing import TYPE_CHECKING
+
+from jobs import seq
+from jobs.due import first_due_at
+from jobs.events import Event, EventType
+from jobs.job import (
+    InferenceConfig,
+    Inline,
+    Job,
+    JobStatus,
+    ObjectKey,
+    OnInterrupted,
+    Stored,
+    new_job_id,
+)
+from jobs.timeline import Step, StepName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from jobs.job import JobId, ModelId, Payload, UserId
+    from jobs.ports import Chance, Clock, EventBus, JobStore, Log, Nudge, ObjectStore
+    from jobs.prompt import Prompt
+    from jobs.trace import Trace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRequest:
+    """What a caller asks for, checked."""
+
+    user: UserId
+    model: ModelId
+    prompt: Prompt
+    trace: Trace
+    accepted_at: datetime
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    on_interrupted: OnInterrupted = OnInterrupted.RETRY
+    start_timeout: timedelta | None = None
+    run_timeout: timedelta | None = None
+    retention: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitParts:
+    """What submitting needs."""
+
+    store: JobStore
+    objects: ObjectStore
+    events: EventBus
+    feed: Nudge
+    clock: Clock
+    chance: Chance
+    log: Log
+    process: str
+    max_attempts: int
+    inline_prompt_bytes: int
+
+
+def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
+    """Write the job and give it back; when this returns, the job is durable."""
+    job_id = new_job_id(request.accepted_at, parts.chance.entropy(10))
+    prompt = _place_prompt(job_id, request.prompt.to_json(), parts)
+    job = _new_job(job_id, request, prompt, parts)
+    parts.store.add(job)
+    parts.feed.nudge()
+    parts.events.publish(_queued(job))
+    parts.log.info("job_submitted", job_id=job.id, trace_id=job.trace.id, prompt_bytes=prompt.size)
+    return job
+
+
+def _place_prompt(job_id: JobId, text: str, parts: SubmitParts) -> Payload:
+    inline = Inline(text=text)
+    if (size := inline.size) <= parts.inline_prompt_bytes:
+        return inline
+    key = ObjectKey(f"prompts/{job_id}.json")
+    parts.objects.put(key, text, content_type="application/json")
+    return Stored(key=key, size=size)
+
+
+def _new_job(job_id: JobId, request: JobRequest, prompt: Payload, parts: SubmitParts) -> Job:
+    accepted = Step(name=StepName.ACCEPTED, at=request.accepted_at, by=parts.process)
+    written_at = parts.clock.now()
+    job = Job(
+        id=job_id,
+        user=request.user,
+        status=JobStatus.PENDING,
+        model=request.model,
+        prompt=prompt,
+        created_at=request.accepted_at,
+        updated_at=written_at,
+        trace=request.trace,
+        max_attempts=parts.max_attempts,
+        inference=request.inference,
+        metadata=request.metadata,
+        on_interrupted=request.on_interrupted,
+        start_timeout=request.start_timeout,
+        run_timeout=request.run_timeout,
+        retention=request.retention,
+        queued_at=request.accepted_at,
+        seq=seq.QUEUED,
+        timeline=(accepted, replace(accepted, name=StepName.WRITTEN, at=written_at)),
+    )
+    return replace(job, due_at=first_due_at(job))
+
+
+def _queued(job: Job) -> Event:
+    return Event(
+        job=job.id,
+        user=job.user,
+        seq=seq.QUEUED,
+        type=EventType.QUEUED,
+        at=job.created_at,
+        trace_id=job.trace.id,
+        attempt=0,
+    )

@@ -1,0 +1,85 @@
+"""Sweep: find the jobs that nobody is moving; trigger them again, or let them expire.
+
+A task that never came, a wait whose timer died with its worker, a claim whose holder is gone: each
+leaves a row whose time to look again has passed. The sweep makes a task of it, and the claim
+decides, as for any other task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobs.due import next_due_at
+from jobs.errors import JobMoved
+from jobs.expire import ExpireParts, expire_job, expiry_of
+from jobs.task import Task
+from jobs.timeline import Step, StepName
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jobs.job import Job
+    from jobs.ports import Clock, DueJobs, EventBus, JobStore, Log, TaskQueue
+
+BATCH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepParts:
+    """What sweeping needs."""
+
+    due: DueJobs
+    store: JobStore
+    events: EventBus
+    queue: TaskQueue
+    clock: Clock
+    log: Log
+    process: str
+
+
+def sweep(parts: SweepParts) -> int:
+    """Move a batch of what is due and say how many there were.
+
+    Raises Unavailable; a job that was put off and not triggered is due again later.
+    """
+    now = parts.clock.now()
+    jobs = parts.due.find(now, limit=BATCH)
+    tasks = [task for job in jobs if (task := _move(job, now, parts)) is not None]
+    parts.queue.enqueue(tasks)
+    return len(jobs)
+
+
+def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
+    """Expire the job, or put it off and make its task; None where another was faster."""
+    if expiry_of(job, now) is not None:
+        _expire(job, parts)
+        return None
+    swept = Step(name=StepName.SWEPT, at=now, by=parts.process)
+    if not parts.due.put_off(job, next_due_at(job, now), swept):
+        return None
+    parts.log.warning("job_swept", job_id=job.id, trace_id=job.trace.id, status=job.status)
+    return Task(
+        job_id=job.id,
+        trace=job.trace,
+        seen_at=now,
+        enqueued_at=now,
+        by=parts.process,
+        not_before=job.not_before,
+    )
+
+
+def _expire(job: Job, parts: SweepParts) -> None:
+    try:
+        expire_job(
+            job,
+            ExpireParts(
+                store=parts.store,
+                events=parts.events,
+                clock=parts.clock,
+                log=parts.log,
+                process=parts.process,
+            ),
+        )
+    except JobMoved:
+        return  # somebody moved it, which is all that a sweep wants

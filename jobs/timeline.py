@@ -1,0 +1,43 @@
+"""The timeline: each step of a job with its time, kept in the row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class StepName(StrEnum):
+    """What happened; in the order in which a job meets them."""
+
+    ACCEPTED = "accepted"
+    WRITTEN = "written"
+    SEEN = "seen"
+    SWEPT = "swept"
+    ENQUEUED = "enqueued"
+    CLAIMED = "claimed"
+    INVOKED = "invoked"
+    FIRST_TOKEN = "first_token"  # noqa: S105 - a model's token, not a credential
+    INTERRUPTED = "interrupted"
+    STORED = "stored"
+    RETRYING = "retrying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REDRIVEN = "redriven"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step: `by` is the process that took it, `error` an error code, `detail` for people."""
+
+    name: StepName
+    at: datetime
+    by: str
+    attempt: int | None = None
+    error: str | None = None
+    detail: str | None = None

@@ -1,0 +1,42 @@
+"""What the tests share: the real stand-ins, and the real system, once a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import stack
+from tests.stack import Clients, LocalStack, System
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of what runs beside a test that fails."""
+    report = yield
+    if report.failed:
+        for program in stack.started:
+            report.sections.append((f"end of {program.log}", program.tail()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def clients(stand_ins: LocalStack) -> Iterator[Clients]:
+    clients = Clients.of(stand_ins.environ)
+    yield clients
+    clients.close()
+
+
+@pytest.fixture(scope="session")
+def system(stand_ins: LocalStack) -> Iterator[System]:
+    with System(stand_ins) as running:
+        yield running

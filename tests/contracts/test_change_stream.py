@@ -1,0 +1,205 @@
+"""jobs.ports.ChangeStream and ShardReader, in memory and on DynamoDB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapters.dynamodb_jobs import DynamoDBJobStore
+from adapters.memory import MemoryJobStore
+from adapters.schema import feed_table_name
+from adapters.streams import DynamoDBChangeStream
+from jobs.dispatch import Change, ChangeRecord
+from jobs.errors import PositionLost
+from jobs.job import JobStatus
+from jobs.shards import Batch, Position, StreamName
+from tests.contracts.stories import a_job, after, claim, completed, invoked, retrying
+from tests.stack import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobs.ports import ChangeStream, JobStore, ShardReader
+    from tests.stack import Clients
+
+NEVER_GIVEN = Position("9" * 30)  # in the form of a sequence number
+Told = tuple[Change, JobStatus | None, JobStatus | None]
+
+# What the rows of `tell_a_story` go through.
+STORY: list[Told] = [
+    (Change.INSERT, None, JobStatus.PENDING),
+    (Change.MODIFY, JobStatus.PENDING, JobStatus.RUNNING),
+    (Change.MODIFY, JobStatus.RUNNING, JobStatus.RUNNING),
+    (Change.MODIFY, JobStatus.RUNNING, JobStatus.PENDING_RETRY),
+    (Change.MODIFY, JobStatus.PENDING_RETRY, JobStatus.RUNNING),
+    (Change.MODIFY, JobStatus.RUNNING, JobStatus.COMPLETED),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A store of jobs and the stream of its changes."""
+
+    store: JobStore
+    stream: ChangeStream
+
+    def open_only_shard(self, *, after: Position | None = None) -> ShardReader:
+        name = self.stream.name()
+        [shard] = self.stream.shards(name)
+        return self.stream.open(name, shard.id, after=after)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    if request.param == "memory":
+        store = MemoryJobStore()
+        yield Table(store=store, stream=store.stream)
+        return
+    clients: Clients = request.getfixturevalue("clients")
+    name = clients.make_tables(f"Contract_Stream_{request.node.name}"[:100].split("[")[0])
+    yield on_dynamodb(clients, name)
+    clients.dynamodb.delete_table(TableName=name)
+    clients.dynamodb.delete_table(TableName=feed_table_name(name))
+
+
+def on_dynamodb(clients: Clients, name: str) -> Table:
+    return Table(
+        store=DynamoDBJobStore(client=clients.dynamodb, table=name, retention=timedelta(days=1)),
+        stream=DynamoDBChangeStream(tables=clients.dynamodb, streams=clients.streams, table=name),
+    )
+
+
+def tell_a_story(store: JobStore) -> str:
+    """Make a change of each kind in a new row, and give its id."""
+    job = a_job()
+    store.add(job)
+    first = claim(store, job.id)
+    store.mark_invoked(first, invoked(after(1)))
+    store.settle(first, retrying(first, after(2)))
+    second = claim(store, job.id, after(6))
+    store.settle(second, completed(second, after(7)))
+    return job.id
+
+
+def read_records(reader: ShardReader, count: int) -> tuple[list[ChangeRecord], Position | None]:
+    """Read until `count` records came; give them, and the last batch's position."""
+    records: list[ChangeRecord] = []
+    position: list[Position | None] = [None]
+
+    def came() -> bool:
+        batch = reader.read()
+        assert not batch.ended
+        records.extend(record for record in batch.records if isinstance(record, ChangeRecord))
+        position[0] = batch.position or position[0]
+        return len(records) >= count
+
+    wait_until(came, f"{count} change records")
+    return records, position[0]
+
+
+def told_by(records: list[ChangeRecord]) -> list[Told]:
+    return [(record.change, record.before, record.after) for record in records]
+
+
+def test_every_change_of_a_row_comes_once_and_in_order(table: Table) -> None:
+    reader = table.open_only_shard()
+    job_ids = [tell_a_story(table.store) for _ in range(3)]
+
+    records, _ = read_records(reader, 3 * len(STORY))
+
+    for job_id in job_ids:
+        assert told_by([record for record in records if record.job_id == job_id]) == STORY
+    assert len(records) == 3 * len(STORY)
+    assert len({record.sequence_number for record in records}) == len(records)
+
+
+def test_a_record_carries_the_trace_and_the_wait(table: Table) -> None:
+    job_id = tell_a_story(table.store)
+
+    records, _ = read_records(table.open_only_shard(), len(STORY))
+
+    assert {record.trace for record in records} == {table.store.get(records[0].job_id).trace}
+    assert records[0].job_id == job_id
+    assert [record.not_before for record in records] == [None, None, None, after(5), None, None]
+
+
+def test_what_came_before_the_reader_was_opened_comes_too(table: Table) -> None:
+    tell_a_story(table.store)
+
+    records, _ = read_records(table.open_only_shard(), len(STORY))
+
+    assert told_by(records) == STORY
+
+
+def test_an_empty_batch_is_not_the_end(table: Table) -> None:
+    reader = table.open_only_shard()
+
+    batches = [reader.read(), reader.read()]
+
+    assert batches == [Batch(records=(), position=None, ended=False)] * 2
+
+
+def test_nothing_comes_twice_to_one_reader(table: Table) -> None:
+    reader = table.open_only_shard()
+    tell_a_story(table.store)
+    read_records(reader, len(STORY))
+
+    assert reader.read().records == ()
+
+
+def test_opening_after_a_position_gives_what_follows_it(table: Table) -> None:
+    tell_a_story(table.store)
+    _, position = read_records(table.open_only_shard(), len(STORY))
+    later = tell_a_story(table.store)
+
+    records, _ = read_records(table.open_only_shard(after=position), len(STORY))
+
+    assert {record.job_id for record in records} == {later}
+    assert told_by(records) == STORY
+
+
+def test_opening_after_the_last_position_gives_nothing_yet(table: Table) -> None:
+    tell_a_story(table.store)
+    _, position = read_records(table.open_only_shard(), len(STORY))
+
+    batch = table.open_only_shard(after=position).read()
+
+    assert (batch.records, batch.ended) == ((), False)
+
+
+def test_a_position_that_the_stream_never_gave_is_lost(table: Table) -> None:
+    tell_a_story(table.store)
+
+    with pytest.raises(PositionLost):
+        table.open_only_shard(after=NEVER_GIVEN).read()
+
+
+def test_on_dynamodb_a_position_of_another_stream_is_lost(clients: Clients) -> None:
+    other = on_dynamodb(clients, clients.make_tables("Contract_Stream_Other"))
+    ours = on_dynamodb(clients, clients.make_tables("Contract_Stream_Ours"))
+    tell_a_story(ours.store)
+    tell_a_story(other.store)
+    _, position = read_records(other.open_only_shard(), len(STORY))
+
+    with pytest.raises(PositionLost):
+        ours.open_only_shard(after=position).read()
+
+
+def test_on_dynamodb_a_stream_that_is_gone_has_lost_every_position(clients: Clients) -> None:
+    table = on_dynamodb(clients, clients.make_tables("Contract_Stream_Gone"))
+    tell_a_story(table.store)
+    reader = table.open_only_shard()
+    [shard] = table.stream.shards(table.stream.name())
+
+    gone = StreamName(f"{table.stream.name()}0")
+
+    assert reader.read().records
+    with pytest.raises(PositionLost):
+        table.stream.open(gone, shard.id, after=None).read()
+
+
+def test_the_name_stays_the_same(table: Table) -> None:
+    assert table.stream.name() == table.stream.name()

@@ -1,0 +1,304 @@
+"""The web process under its real gunicorn and gevent, on parts in memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.free_ports import free_base
+from tests.stack import BIN, Program, clean_environ, wait_until
+from tests.web_world import ADA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from websockets.sync.client import ClientConnection
+
+# What runs in the process under test: the app on memory, with a hand for the test to publish.
+ENTRY = """
+import os
+from datetime import timedelta
+
+from flask import request
+
+import web.wire_socket
+from adapters.clock import SystemClock
+from jobs.events import EventType
+from tests.web_world import World, event_of
+
+web.wire_socket.WRITE_SECONDS = float(os.environ["TEST_WRITE_SECONDS"])
+world = World(clock=SystemClock(), max_request_bytes=25 * 1024 * 1024)
+app = world.app
+world.hub.start()
+
+
+@app.post("/test/publish")
+def publish():
+    asked = request.get_json()
+    job = world.store.get(asked["job_id"])
+    for number in range(asked["first"], asked["first"] + asked["count"]):
+        text = f"{number}:".ljust(asked["size"], "x")
+        world.events.publish(event_of(job, number, EventType(asked["event"]), text))
+    return {}
+
+
+@app.post("/test/complete")
+def complete():
+    job = world.complete(request.get_json()["job_id"])
+    return {"seq": job.seq}
+
+
+@app.post("/test/lose_touch")
+def lose_touch():
+    world.events.lose_touch()
+    return {}
+
+
+@app.get("/test/sockets")
+def sockets():
+    return {"sockets": len(world.hub._watchers), "topics": len(world.events._topics)}
+"""
+
+
+class WebProcess:
+    """gunicorn with web/gunicorn.py and the app above."""
+
+    def __init__(self, folder: Path, *, write_seconds: float = 10) -> None:
+        (folder / "tiny_entry.py").write_text(ENTRY)
+        self.port = free_base(1)
+        environ = {
+            **clean_environ(),
+            "PYTHONPATH": str(folder),
+            "PORT": str(self.port),
+            "REDIS_URL": "redis://nowhere.invalid",
+            "LONGHAUL_BUCKET": "nowhere",
+            "HOME": str(folder),
+            "TEST_WRITE_SECONDS": str(write_seconds),
+        }
+        command = (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "tiny_entry:app")
+        self.program = Program(command, environ=environ, log=folder / "web.log")
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.program.wait_for(self._answers, "the web process answers")
+
+    def submit(self, headers: dict[str, str] = ADA) -> str:
+        answer = self.http.post("/v1/jobs", json={"prompt": "x"}, headers=headers)
+        job_id: str = answer.raise_for_status().json()["id"]
+        return job_id
+
+    def command(self, name: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        answer: dict[str, Any] = self.http.post(f"/test/{name}", json=body).json()
+        return answer
+
+    def publish(
+        self, job_id: str, *, first: int, count: int, size: int = 10, event: str = "job.delta"
+    ) -> None:
+        self.command("publish", job_id=job_id, first=first, count=count, size=size, event=event)
+
+    def sockets(self) -> dict[str, int]:
+        sockets: dict[str, int] = self.http.get("/test/sockets").json()
+        return sockets
+
+    def connect(self, headers: dict[str, str] = ADA, **options: Any) -> ClientConnection:  # noqa: ANN401 - websockets' own
+        url = f"ws://127.0.0.1:{self.port}/v1/ws"
+        client: ClientConnection = connect(url, additional_headers=headers, **options)
+        return client
+
+    def stop(self) -> None:
+        self.http.close()
+        self.program.kill()
+
+    def _answers(self) -> bool:
+        try:
+            return self.http.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[WebProcess]:
+    process = WebProcess(tmp_path)
+    yield process
+    process.stop()
+
+
+def receive(client: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(client.recv(timeout=30))
+    return message
+
+
+def close_code(client: ClientConnection) -> int | None:
+    """Read on until the other side has closed, and give its code."""
+    try:
+        while True:
+            client.recv(timeout=30)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
+
+
+def test_sigterm_closes_every_socket_with_1012_and_ends_the_process(web: WebProcess) -> None:
+    job_id = web.submit()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(web.connect()) for _ in range(20)]
+        for client in clients[:10]:
+            client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+            assert receive(client)["type"] == "subscribed"
+        wait_until(lambda: web.sockets()["sockets"] == 20, "all sockets are in")
+
+        web.program.process.send_signal(signal.SIGTERM)
+
+        assert [close_code(client) for client in clients] == [1012] * 20
+    assert web.program.process.wait(30) == 0
+    assert "Traceback" not in web.program.output
+    assert "graceful timeout" not in web.program.output
+
+
+def test_an_idle_process_leaves_no_file_in_home_and_no_warning(web: WebProcess) -> None:
+    home = web.program.log.parent
+
+    assert {path.name for path in home.iterdir()} <= {"tiny_entry.py", "web.log", "__pycache__"}
+    assert "Warning" not in web.program.output
+    assert web.http.get("/healthz").headers["Server"] == "longhaul"
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_body_of_30_mb_gets_a_413_that_the_client_can_read(
+    web: WebProcess,
+    is_chunked: bool,  # noqa: FBT001 - pytest's way
+) -> None:
+    body = b'{"prompt": "' + b"x" * 30_000_000 + b'"}'
+    pieces = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
+
+    answer = web.http.post(
+        "/v1/jobs",
+        content=pieces if is_chunked else body,
+        headers={**ADA, "Content-Type": "application/json"},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+    assert web.http.get("/healthz").status_code == 200
+
+
+def test_a_refused_caller_with_a_big_body_can_read_the_refusal(web: WebProcess) -> None:
+    answer = web.http.post("/v1/jobs", content=b"x" * 30_000_000)
+
+    assert answer.status_code == 401
+
+
+def test_curl_reads_the_413_as_well(web: WebProcess, tmp_path: Path) -> None:
+    curl = shutil.which("curl")
+    assert curl, "curl is not installed"
+    body = tmp_path / "body.json"
+    body.write_bytes(b'{"prompt": "' + b"x" * 30_000_000 + b'"}')
+
+    done = subprocess.run(  # noqa: S603 - our own command
+        [
+            curl,
+            "-sS",
+            "--data-binary",
+            f"@{body}",
+            *("-H", f"Authorization: {ADA['Authorization']}"),
+            *("-H", "Content-Type: application/json"),
+            f"http://127.0.0.1:{web.port}/v1/jobs",
+        ],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert json.loads(done.stdout)["code"] == "payload_too_large", done.stderr
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"Content-Length: 500\r\n\r\n{",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+    ],
+)
+def test_a_body_that_breaks_off_never_makes_a_500(web: WebProcess, tail: bytes) -> None:
+    head = (
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: {ADA['Authorization']}\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", web.port), timeout=30) as sock:
+        sock.sendall(head.encode() + tail)
+        sock.shutdown(socket.SHUT_WR)
+
+        answer = sock.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert "request_failed" not in web.program.output
+
+
+def test_wrong_settings_end_gunicorn_with_one_clear_line(tmp_path: Path) -> None:
+    environ = {**clean_environ(), "LONGHAUL_TABEL": "x", "REDIS_URL": "redis://nowhere.invalid"}
+
+    done = subprocess.run(  # noqa: S603 - our own command
+        [f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert "LONGHAUL_TABEL: no such setting" in lines[0]
+    assert "LONGHAUL_BUCKET is not set" in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_real_entry_comes_up_under_gunicorn_with_every_part_away(tmp_path: Path) -> None:
+    port = free_base(1)
+    nowhere = "http://127.0.0.1:1"
+    environ = {
+        **clean_environ(),
+        "PORT": str(port),
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "LONGHAUL_BUCKET": "nowhere",
+        "LONGHAUL_ALLOW_ANONYMOUS": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_ENDPOINT_URL": nowhere,
+    }
+    program = Program(
+        (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app"),
+        environ=environ,
+        log=tmp_path / "web.log",
+    )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+        try:
+            program.wait_for(lambda: _is_alive(http), "the entry answers")
+
+            ready = http.get("/readyz")
+            submit = http.post("/v1/jobs", json={"prompt": "x"})
+        finally:
+            code = program.stop()
+
+    assert ready.status_code == 503
+    assert set(ready.json()["parts"]) == {"store", "objects", "events"}
+    assert submit.status_code == 503, submit.text
+    assert code == 0, program.tail()
+    assert "MonkeyPatchWarning" not in program.output
+
+
+def _is_alive(http: httpx.Client) -> bool:
+    try:
+        return http.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False

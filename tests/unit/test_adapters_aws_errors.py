@@ -1,0 +1,81 @@
+from typing import Any
+
+import botocore.exceptions
+import pytest
+import urllib3.exceptions
+
+from adapters.aws_errors import code_of, translating
+from jobs.errors import JobNotFound, Misconfigured, Unavailable
+
+ENDPOINT = "https://store.invalid"
+
+
+def a_refusal(code: str, *, status: int = 400) -> botocore.exceptions.ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return botocore.exceptions.ClientError(response, "PutItem")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        a_refusal("ThrottlingException"),
+        a_refusal("ProvisionedThroughputExceededException"),
+        a_refusal("InternalServerError", status=500),
+        a_refusal("SlowDown", status=503),
+        a_refusal("", status=502),
+        a_refusal("503", status=503),
+        botocore.exceptions.EndpointConnectionError(endpoint_url=ENDPOINT),
+        botocore.exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
+        botocore.exceptions.ReadTimeoutError(endpoint_url=ENDPOINT),
+        botocore.exceptions.ConnectionClosedError(endpoint_url=ENDPOINT),
+        urllib3.exceptions.ProtocolError("Connection broken"),
+    ],
+)
+def test_a_part_that_is_busy_or_away_is_unavailable(error: Exception) -> None:
+    with pytest.raises(Unavailable) as raised, translating("store"):
+        raise error
+
+    assert raised.value.part == "store"
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        a_refusal("AccessDeniedException"),
+        a_refusal("ResourceNotFoundException"),
+        a_refusal("NoSuchBucket", status=404),
+        a_refusal("UnrecognizedClientException"),
+        botocore.exceptions.NoCredentialsError(),
+        botocore.exceptions.NoRegionError(),
+    ],
+)
+def test_what_an_operator_must_mend_is_misconfigured(error: Exception) -> None:
+    with pytest.raises(Misconfigured), translating("store"):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        a_refusal("ValidationException"),
+        a_refusal("ConditionalCheckFailedException"),
+        JobNotFound("gone"),
+        KeyError("ours"),
+    ],
+)
+def test_everything_else_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, translating("store"):
+        raise error
+
+    assert raised.value is error
+
+
+def test_an_error_without_a_code_has_an_empty_one() -> None:
+    response: Any = {}
+
+    assert code_of(botocore.exceptions.ClientError(response, "PutItem")) == ""
+    assert code_of(a_refusal("SlowDown")) == "SlowDown"

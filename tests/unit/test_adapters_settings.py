@@ -1,0 +1,170 @@
+import json
+import os
+from datetime import timedelta
+
+import pytest
+
+from adapters.settings import PREFIX, Settings, read_settings
+from jobs.errors import Misconfigured
+from jobs.retry import DEFAULT_POLICY
+
+NEEDED = {"REDIS_URL": "redis://127.0.0.1:6379/0", "LONGHAUL_BUCKET": "longhaul-results"}
+SECRET = "hunter2-hunter2-hunter2"
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> "Environ":
+    return Environ(monkeypatch)
+
+
+class Environ:
+    """The process's environment, with nothing of the machine's own settings in it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._values: dict[str, str] = {}
+        for name in list(os.environ):
+            if name.upper().startswith(PREFIX) or name.upper() in {"REDIS_URL", "PORT"}:
+                monkeypatch.delenv(name)
+
+    def read(self, **values: str) -> Settings:
+        """Read settings from what is needed and `values`."""
+        self._values = NEEDED | values
+        for name, value in self._values.items():
+            self._monkeypatch.setenv(name, value)
+        return read_settings(self._values)
+
+    def refusal(self, **values: str) -> str:
+        with pytest.raises(Misconfigured) as raised:
+            self.read(**values)
+        assert raised.value.__cause__ is None
+        assert raised.value.__context__ is None  # pydantic's own error shows the values
+        return str(raised.value)
+
+
+def test_two_settings_are_needed_and_all_others_have_defaults(environ: Environ) -> None:
+    settings = environ.read()
+
+    assert settings.redis_url == NEEDED["REDIS_URL"]
+    assert settings.bucket == NEEDED["LONGHAUL_BUCKET"]
+    assert settings.table == "LLM_Jobs"
+    assert settings.allow_anonymous is False
+    assert settings.api_keys == {}
+    assert settings.retry_policy == DEFAULT_POLICY
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert settings.lease == timedelta(seconds=60)
+    assert settings.patience == timedelta(minutes=10)
+    assert settings.url_lifetime == timedelta(hours=1)
+    assert (settings.log_format, settings.log_level) == ("json", "INFO")
+
+
+def test_a_setting_that_is_missing_is_named(environ: Environ) -> None:
+    with pytest.raises(Misconfigured) as raised:
+        read_settings({})
+
+    assert str(raised.value) == "REDIS_URL is not set; LONGHAUL_BUCKET is not set"
+    assert environ.read().bucket == "longhaul-results"
+
+
+def test_settings_are_read_from_their_variables(environ: Environ) -> None:
+    settings = environ.read(
+        PORT="8080",
+        LONGHAUL_TABLE="Jobs.test-1",
+        LONGHAUL_ALLOW_ANONYMOUS="true",
+        LONGHAUL_LEASE_SECONDS="1.5",
+        LONGHAUL_LOG_FORMAT="console",
+    )
+
+    assert settings.port == 8080
+    assert settings.table == "Jobs.test-1"
+    assert settings.allow_anonymous is True
+    assert settings.lease == timedelta(seconds=1.5)
+    assert settings.log_format == "console"
+
+
+def test_api_keys_are_users_by_key(environ: Environ) -> None:
+    settings = environ.read(
+        LONGHAUL_API_KEYS=" ada:0123456789abcdef , bob:fedcba98:76543210,ada:another-key-of-ada, "
+    )
+
+    assert settings.api_keys == {
+        "0123456789abcdef": "ada",
+        "fedcba98:76543210": "bob",
+        "another-key-of-ada": "ada",
+    }
+
+
+def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}]
+
+    settings = environ.read(LONGHAUL_RETRY_POLICY=json.dumps(retry))
+
+    assert settings.retry_policy.max_calls == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_URL", ""),
+        ("REDIS_URL", "http://user:hunter2-hunter2-hunter2@host"),
+        ("LONGHAUL_BUCKET", ""),
+        ("LONGHAUL_BUCKET", "Hunter2_Hunter2"),
+        ("LONGHAUL_TABLE", "hunter2 hunter2"),
+        ("LONGHAUL_DEFAULT_MODEL", ""),
+        ("LONGHAUL_ALLOW_ANONYMOUS", "hunter2"),
+        ("LONGHAUL_API_KEYS", "hunter2-hunter2-hunter2"),
+        ("LONGHAUL_API_KEYS", "ada:hunter2"),
+        ("LONGHAUL_API_KEYS", ":hunter2-hunter2-hunter2"),
+        ("LONGHAUL_API_KEYS", "ada:hunter2-hunter2-hunter2,bob:hunter2-hunter2-hunter2"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "hunter2"),
+        ("LONGHAUL_WEB_CONNECTIONS", "1"),
+        ("LONGHAUL_MAX_REQUEST_BYTES", "12"),
+        ("LONGHAUL_INLINE_PROMPT_BYTES", "131073"),
+        ("LONGHAUL_INLINE_RESULT_BYTES", "-1"),
+        ("LONGHAUL_URL_SECONDS", "604801"),
+        ("LONGHAUL_RETENTION_DAYS", "0"),
+        ("LONGHAUL_WORKER_CONCURRENCY", "0"),
+        ("LONGHAUL_LEASE_SECONDS", "0.5"),
+        ("LONGHAUL_LEASE_SECONDS", "nan"),
+        ("LONGHAUL_LEASE_SECONDS", "inf"),
+        ("LONGHAUL_PATIENCE_SECONDS", "-1"),
+        ("LONGHAUL_DRAIN_SECONDS", "hunter2"),
+        ("LONGHAUL_BEDROCK_READ_TIMEOUT_SECONDS", "0"),
+        ("LONGHAUL_RETRY_POLICY", "hunter2"),
+        ("LONGHAUL_RETRY_POLICY", "{}"),
+        ("LONGHAUL_RETRY_POLICY", '[{"ErrorEquals": []}]'),
+        ("LONGHAUL_RETRY_POLICY", '[{"ErrorEquals": ["A"], "BackoffRate": NaN}]'),
+        ("LONGHAUL_FEED_POLL_SECONDS", "0"),
+        ("LONGHAUL_FEED_READS_PER_SECOND", "0"),
+        ("LONGHAUL_LOG_FORMAT", "hunter2"),
+        ("LONGHAUL_LOG_LEVEL", "info"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_variables_name_and_never_shown(
+    environ: Environ, variable: str, value: str
+) -> None:
+    refusal = environ.refusal(**{variable: value})
+
+    assert refusal.startswith(f"{variable}: ")
+    assert "hunter2" not in refusal.lower()
+
+
+@pytest.mark.parametrize("variable", ["LONGHAUL_TABEL", "LONGHAUL_PORT", "LONGHAUL_REDIS_URL"])
+def test_a_variable_of_ours_that_nobody_knows_is_refused(environ: Environ, variable: str) -> None:
+    assert environ.refusal(**{variable: SECRET}) == f"{variable}: no such setting"
+
+
+def test_the_stand_ins_own_variables_are_no_mistake(environ: Environ) -> None:
+    environ.read(LONGHAUL_PORT_BASE="5000", LONGHAUL_LOCAL_DIR=".local")
+
+
+def test_everything_that_is_wrong_is_told_at_once(environ: Environ) -> None:
+    refusal = environ.refusal(LONGHAUL_TABEL="x", PORT="x", LONGHAUL_LOG_LEVEL="x")
+
+    assert [part.split(":")[0] for part in refusal.split("; ")] == [
+        "LONGHAUL_TABEL",
+        "PORT",
+        "LONGHAUL_LOG_LEVEL",
+    ]

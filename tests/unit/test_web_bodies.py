@@ -1,0 +1,296 @@
+"""What cannot become a job is refused in words that help, whatever it is."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.web_world import ADA, World
+
+PROMPT = {"prompt": "Say hello"}
+TURN = {"role": "user", "content": [{"text": "Hi"}]}
+
+INVALID: list[tuple[object, str]] = [
+    ({}, "prompt"),
+    ({"prompt": ""}, "prompt"),
+    ({"prompt": " \n"}, "prompt"),
+    ({"prompt": 5}, "prompt"),
+    ({"prompt": None}, "prompt"),
+    ({"prompt": ["x"]}, "prompt"),
+    ({"prompt": "x", "messages": [TURN]}, "prompt"),
+    ({"prompt": "x", "colour": 1}, "colour"),
+    ({"prompt": "\ud800"}, "prompt"),
+    ({"prompt": "x", "metadata": {"\udfff": "v"}}, "metadata.\udfff"),
+    ({"prompt": "x", "model": ""}, "model"),
+    ({"prompt": "x", "model": "a b"}, "model"),
+    ({"prompt": "x", "system": " "}, "system"),
+    ({"prompt": "x", "body": {}}, "body"),
+    ({"prompt": "x", "webhook": {"url": "https://x"}}, "webhook"),
+    ({"prompt": "x", "start_timeout_s": 0}, "start_timeout_s"),
+    ({"prompt": "x", "run_timeout_s": 0}, "run_timeout_s"),
+    ({"prompt": "x", "run_timeout_s": 1.5}, "run_timeout_s"),
+    ({"prompt": "x", "run_timeout_s": 10**40}, "run_timeout_s"),
+    ({"prompt": "x", "retention_s": 59}, "retention_s"),
+    ({"prompt": "x", "on_interrupted": "pray"}, "on_interrupted"),
+    ({"prompt": "x", "inference_config": 5}, "inference_config"),
+    ({"prompt": "x", "inference_config": {"max_tokens": 0}}, "inference_config.max_tokens"),
+    ({"prompt": "x", "inference_config": {"max_tokens": True}}, "inference_config.max_tokens"),
+    ({"prompt": "x", "inference_config": {"max_tokens": 10**40}}, "inference_config.max_tokens"),
+    ({"prompt": "x", "inference_config": {"max_tokens": 1.5}}, "inference_config.max_tokens"),
+    ({"prompt": "x", "inference_config": {"temperature": 2}}, "inference_config.temperature"),
+    ({"prompt": "x", "inference_config": {"temperature": "0"}}, "inference_config.temperature"),
+    ({"prompt": "x", "inference_config": {"temperature": 1e-200}}, "inference_config.temperature"),
+    ({"prompt": "x", "inference_config": {"top_p": -0.1}}, "inference_config.top_p"),
+    ({"prompt": "x", "inference_config": {"top_k": 1}}, "inference_config.top_k"),
+    (
+        {"prompt": "x", "inference_config": {"stop_sequences": ["a"] * 5}},
+        "inference_config.stop_sequences",
+    ),
+    (
+        {"prompt": "x", "inference_config": {"stop_sequences": [""]}},
+        "inference_config.stop_sequences.0",
+    ),
+    ({"prompt": "x", "metadata": {"a": 1}}, "metadata.a"),
+    ({"prompt": "x", "metadata": {"a": "v" * 513}}, "metadata.a"),
+    ({"prompt": "x", "metadata": {str(n): "" for n in range(51)}}, "metadata"),
+    ({"messages": []}, "messages"),
+    ({"messages": [{"role": "system", "content": [{"text": "x"}]}]}, "messages.0.role"),
+    ({"messages": [{"role": "assistant", "content": [{"text": "x"}]}]}, "messages.0.role"),
+    ({"messages": [{"role": "user", "content": []}]}, "messages.0.content"),
+    ({"messages": [{"role": "user", "content": "x"}]}, "messages.0.content"),
+    ({"messages": [{"role": "user", "content": [{}]}]}, "messages.0.content.0"),
+    ({"messages": [{"role": "user", "content": [{"text": 5}]}]}, "messages.0.content.0"),
+    ({"messages": [{"role": "user", "content": [{"text": ""}]}]}, "messages.0.content.0"),
+    ({"messages": [{"role": "user", "content": [{"a": 1, "b": 2}]}]}, "messages.0.content.0"),
+    ({"messages": [TURN, {"role": "user"}]}, "messages.1.content"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), INVALID)
+def test_an_invalid_body_names_the_field(body: object, field: str) -> None:
+    world = World()
+
+    response = _post(world, json.dumps(body))
+
+    problem = response.get_json()
+    assert response.status_code == 422
+    assert response.content_type == "application/problem+json"
+    assert problem["code"] == "invalid_request"
+    assert field in [error["field"] for error in problem["errors"]]
+    assert all(error["detail"] for error in problem["errors"])
+    assert not world.events.told
+
+
+def test_a_field_that_comes_later_says_so() -> None:
+    problem = _post(World(), json.dumps({"prompt": "x", "documents": []})).get_json()
+
+    assert problem["errors"] == [{"field": "documents", "detail": "is not supported yet"}]
+
+
+@pytest.mark.parametrize("body", ["5", '"x"', "[]", "null", "true"])
+def test_a_body_that_is_no_object_is_invalid(body: str) -> None:
+    response = _post(World(), body)
+
+    assert (response.status_code, response.get_json()["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"  ",
+        b'{"prompt": "x"',
+        b"{'prompt': 'x'}",
+        b'{"prompt": "x",}',
+        b'{"prompt": "\xff"}',
+        b'\xef\xbb\xbf{"prompt": "x"}',
+        b'{"prompt": NaN}',
+        b'{"prompt": "x", "inference_config": {"temperature": Infinity}}',
+        b'{"prompt": "x", "inference_config": {"temperature": 1e400}}',
+        b'{"prompt": "x", "prompt": "y"}',
+        b'{"prompt": ' + b"[" * 100_000,
+        b'{"prompt": ' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"a":' * 100_000,
+        b'{"prompt": ' + b"9" * 5_000 + b"}",
+        b"[" + b"0," * 200_000 + b"0]",
+    ],
+)
+def test_a_body_that_is_no_json_is_refused_and_says_why(body: bytes) -> None:
+    world = World()
+
+    response = _post(world, body)
+
+    problem = response.get_json()
+    assert (response.status_code, problem["code"]) == (400, "malformed_json"), problem
+    assert problem["detail"]
+    assert not world.log.faults
+
+
+def test_malformed_json_is_told_with_its_place() -> None:
+    assert "line 2 column 1" in _post(World(), '{"prompt":\n!}').get_json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": ""},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    ],
+)
+def test_what_does_not_say_it_is_json_is_415(headers: dict[str, str]) -> None:
+    response = World().client.post("/v1/jobs", data=json.dumps(PROMPT), headers={**ADA, **headers})
+
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/json; charset=UTF-8", "application/json", "application/vnd.longhaul+json"],
+)
+def test_json_under_any_of_its_names_is_taken(kind: str) -> None:
+    headers = {**ADA, "Content-Type": kind}
+
+    response = World().client.post("/v1/jobs", data=json.dumps(PROMPT), headers=headers)
+
+    assert response.status_code == 202
+
+
+def test_a_body_of_exactly_the_bound_is_taken_and_one_byte_more_is_413() -> None:
+    world = World(max_request_bytes=1_000)
+    body = json.dumps({"prompt": "x" * 900})
+    fits = body + " " * (1_000 - len(body))
+
+    assert _post(world, fits).status_code == 202
+    assert _post(world, fits + " ").status_code == 413
+
+
+def test_a_body_of_unknown_length_is_bound_as_well() -> None:
+    world = World(max_request_bytes=1_000)
+
+    response = world.client.post(
+        "/v1/jobs",
+        input_stream=io.BytesIO(b'{"prompt": "' + b"x" * 2_000 + b'"}'),
+        headers={**ADA, "Content-Type": "application/json", "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
+
+
+def test_a_body_that_breaks_off_is_the_clients_problem() -> None:
+    response = World().client.post(
+        "/v1/jobs",
+        input_stream=io.BytesIO(b'{"prompt"'),
+        headers={**ADA, "Content-Type": "application/json", "Content-Length": "500"},
+    )
+
+    assert response.status_code == 400
+
+
+def test_a_prompt_is_never_told_back() -> None:
+    for body in ({"prompt": ["my secret"]}, {"messages": [{"role": "my secret"}]}):
+        assert "secret" not in _post(World(), json.dumps(body)).text
+
+
+def test_text_may_hold_any_unicode_even_nul() -> None:
+    world = World()
+
+    job_id = world.submit(prompt="\x00 \U0001f600 é")["id"]
+
+    assert "\\u0000 \U0001f600 é" in getattr(world.store.get(job_id).prompt, "text", "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/v1/jobs/", 404, None),
+        ("GET", "//v1/jobs", 404, None),
+        ("POST", "/v1/nowhere", 404, None),
+        ("DELETE", "/v1/jobs", 405, "POST"),
+        ("OPTIONS", "/v1/jobs", 405, "POST"),
+        ("PUT", "/healthz", 405, "GET, HEAD"),
+        ("FROBNICATE", "/v1/jobs/x", 405, "GET, HEAD"),
+    ],
+)
+def test_other_addresses_and_methods_are_problems_too(
+    method: str, path: str, status: int, allow: str | None
+) -> None:
+    response = World().client.open(path, method=method, headers=ADA)
+
+    problem = response.get_json()
+    assert (response.status_code, response.headers.get("Allow")) == (status, allow)
+    assert response.content_type == "application/problem+json"
+    assert set(problem) == {"type", "title", "status", "detail", "code", "trace_id", "instance"}
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None))
+    | st.sampled_from(["user", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+_NAMES = [
+    "prompt",
+    "model",
+    "messages",
+    "system",
+    "metadata",
+    "inference_config",
+    "body",
+    "webhook",
+    "on_interrupted",
+    "other",
+]
+_BODIES = st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=5)
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=_BODIES | _JSON)
+def test_no_json_makes_a_5xx(body: Any) -> None:  # noqa: ANN401 - any JSON
+    world = World()
+
+    response = _post(world, json.dumps(body))
+
+    assert response.status_code in {202, 400, 422}
+    assert not world.log.faults
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.binary() | st.text().map(str.encode))
+def test_no_bytes_make_a_5xx(body: bytes) -> None:
+    assert _post(World(), body).status_code in {400, 422}
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=st.text(st.characters(codec="latin-1", exclude_characters="\r\n")))
+def test_no_header_makes_a_5xx(name: str) -> None:
+    headers = ("Authorization", "X-Amzn-Trace-Id", "traceparent", "If-None-Match", "Content-Type")
+    world = World(allow_anonymous=True)
+    job_id = world.submit({})["id"]
+
+    answers = [
+        world.client.get(f"/v1/jobs/{job_id}", headers={header: name}) for header in headers
+    ] + [world.client.post("/v1/jobs", data=b"{}", headers={header: name}) for header in headers]
+
+    assert all(answer.status_code < 500 for answer in answers)
+
+
+def _post(world: World, body: str | bytes) -> Any:  # noqa: ANN401 - werkzeug's test response
+    headers = {**ADA, "Content-Type": "application/json"}
+    return world.client.post("/v1/jobs", data=body, headers=headers)

@@ -1,0 +1,479 @@
+"""The protocol of one WebSocket, on a wire that is a list."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adapters.memory import MemoryEvents, MemoryJobStore
+from jobs.errors import Unavailable
+from jobs.events import EventType
+from tests.builders import a_job, a_trace
+from tests.web_world import ADA, BOB, World, event_of
+from web.job_json import JobWriter
+from web.outbox import Outbox
+from web.sockets import MAX_SUBSCRIPTIONS, Conversation
+from web.wire import WireClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobs.job import Job, JobId
+    from jobs.ports import Topic
+
+TOKEN = ADA["Authorization"].removeprefix("Bearer ")
+
+
+@dataclass
+class ScriptedWire:
+    """web.wire.Wire: says and does what the script says, then hangs up; keeps what it is sent."""
+
+    script: deque[Any]
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    code: int | None = None
+    timeouts: list[float | None] = field(default_factory=list)
+
+    def receive(self, timeout_seconds: float | None = None) -> str | bytes | None:
+        self.timeouts.append(timeout_seconds)
+        while self.script:
+            step = self.script.popleft()
+            if not callable(step):
+                return json.dumps(step) if isinstance(step, dict) else step
+            step()
+        raise WireClosed
+
+    def send(self, frames: bytes) -> None:
+        while frames:
+            size, head = frames[1], 2
+            if size == 126:
+                size, head = int.from_bytes(frames[2:4]), 4
+            self.sent.append(json.loads(frames[head : head + size]))
+            frames = frames[head + size :]
+
+    def close(self, code: int, reason: str) -> None:
+        assert reason
+        self.code = code
+
+    def wait_until_ended(self, timeout_seconds: float) -> bool:
+        return timeout_seconds > 0
+
+    def abort(self) -> None:
+        raise AssertionError("nothing breaks here")
+
+
+def talk(
+    world: World,
+    *script: Any,  # noqa: ANN401 - what ScriptedWire takes
+    user: str | None = "ada",
+    is_named: bool = True,
+) -> ScriptedWire:
+    """Hold one conversation from its beginning to its end."""
+    world.events.close()  # so that listening only names the listener, and returns
+    world.events.listen(world.hub)
+    wire = ScriptedWire(deque(script))
+    Conversation(
+        wire=wire,
+        outbox=Outbox(wire, lambda write: write()),
+        hub=world.hub,
+        parts=world.parts,
+        writer=JobWriter(
+            objects=world.objects, clock=world.clock, url_lifetime=world.parts.url_lifetime
+        ),
+        user=user,  # type: ignore[arg-type] # a UserId
+        is_named=is_named,
+        trace=a_trace(),
+    ).hold()
+    return wire
+
+
+def subscribe(job_id: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"type": "subscribe", "job_id": job_id, **more}
+
+
+def test_a_subscriber_gets_the_job_and_then_its_events() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+
+    wire = talk(world, subscribe(job.id), lambda: world.events.publish(event_of(job, 2, text="a")))
+
+    opening, delta = wire.sent
+    rest = world.client.get(f"/v1/jobs/{job.id}", headers=ADA).get_json()
+    assert opening == {
+        "type": "subscribed",
+        "job_id": job.id,
+        "seq": 1,
+        "recovered": False,
+        "job": rest,
+    }
+    assert (delta["type"], delta["event"], delta["seq"]) == ("event", "job.delta", 2)
+    assert (delta["text"], delta["trace_id"]) == ("a", job.trace.id)
+
+
+def test_what_is_heard_while_the_row_is_read_comes_after_it_in_order() -> None:
+    store = InterruptedStore()
+    world = World(store=store)
+    job = world.store.get(world.submit()["id"])
+
+    def publish() -> None:
+        for number in (2, 3, 4):
+            world.events.publish(event_of(job, number))
+
+    store.on_get = publish
+
+    wire = talk(world, subscribe(job.id), lambda: world.events.publish(event_of(job, 5)))
+
+    assert [message["type"] for message in wire.sent] == ["subscribed", *["event"] * 4]
+    assert [message["seq"] for message in wire.sent] == [1, 2, 3, 4, 5]
+
+
+def test_a_job_that_ends_while_the_row_is_read_is_told_to_have_ended_once() -> None:
+    store = InterruptedStore()
+    world = World(store=store)
+    job = world.store.get(world.submit()["id"])
+
+    def end() -> None:
+        ended = world.complete(job.id)
+        world.events.publish(event_of(job, ended.seq, EventType.COMPLETED))
+
+    store.on_get = end
+    wire = talk(world, subscribe(job.id))
+
+    assert [message["type"] for message in wire.sent] == ["subscribed", "event"]
+    assert wire.sent[0]["job"]["status"] == "COMPLETED"
+    assert (wire.sent[1]["event"], wire.sent[1]["seq"]) == ("job.completed", 1_000_003)
+
+
+def test_a_job_that_has_ended_long_ago_is_told_from_its_row() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    world.fail(job_id)
+
+    wire = talk(world, subscribe(job_id))
+
+    assert [message["seq"] for message in wire.sent] == [1_000_002, 1_000_002]
+    assert wire.sent[1]["event"] == "job.failed"
+    assert wire.sent[1]["error"]["code"] == "model_rejected_request"
+
+
+def test_who_has_seen_the_end_is_not_told_again() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    seq = world.complete(job_id).seq
+
+    wire = talk(world, subscribe(job_id, after=seq))
+
+    assert [message["type"] for message in wire.sent] == ["subscribed"]
+    assert wire.sent[0]["recovered"] is True
+
+
+def test_after_names_what_of_the_events_is_new() -> None:
+    store = InterruptedStore()
+    world = World(store=store)
+    job_id = world.submit()["id"]
+    claim = world.claim(job_id)
+
+    def publish() -> None:
+        for number in range(1_000_002, 1_000_006):
+            world.events.publish(event_of(claim.job, number))
+
+    store.on_get = publish
+
+    wire = talk(world, subscribe(job_id, after=1_000_003))
+
+    assert [message["seq"] for message in wire.sent] == [1_000_001, 1_000_004, 1_000_005]
+    assert wire.sent[0]["recovered"] is False  # other deltas may have gone by before
+
+
+def test_duplicates_and_late_words_of_a_fenced_worker_vanish() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+
+    def publish() -> None:
+        for number in (1_000_001, 1_000_002, 1_000_002, 2_000_001, 1_000_003, 2_000_002):
+            world.events.publish(event_of(job, number))
+
+    wire = talk(world, subscribe(job.id), publish)
+
+    assert [message["seq"] for message in wire.sent[1:]] == [
+        1_000_001,
+        1_000_002,
+        2_000_001,
+        2_000_002,
+    ]
+
+
+def test_a_mistaken_after_does_not_silence_the_job() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+
+    wire = talk(
+        world,
+        subscribe(job.id, after=10**12),
+        lambda: world.events.publish(event_of(job, 1_000_001, EventType.STARTED)),
+    )
+
+    assert [message["seq"] for message in wire.sent] == [1, 1_000_001]
+
+
+def test_without_a_subscription_the_state_events_of_the_users_jobs_come_once_and_no_others() -> (
+    None
+):
+    world = World()
+    job = world.store.get(world.submit(ADA)["id"])
+    other = world.store.get(world.submit(BOB)["id"])
+
+    def publish() -> None:
+        for number, kind in ((2, EventType.STARTED), (3, EventType.DELTA), (2, EventType.STARTED)):
+            world.events.publish(event_of(job, number, kind))
+            world.events.publish(event_of(other, number, kind))
+
+    wire = talk(world, publish)
+
+    assert [(message["job_id"], message["event"]) for message in wire.sent] == [
+        (job.id, "job.started")
+    ]
+
+
+def test_with_a_subscription_only_that_job_is_heard_until_it_is_taken_back() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+    other = world.store.get(world.submit()["id"])
+
+    def publish() -> None:
+        world.events.publish(event_of(other, 2, EventType.STARTED))
+
+    wire = talk(
+        world,
+        subscribe(job.id),
+        publish,
+        {"type": "unsubscribe", "job_id": job.id},
+        publish,
+        lambda: world.events.publish(event_of(job, 3)),
+    )
+
+    assert [message["type"] for message in wire.sent] == ["subscribed", "unsubscribed", "event"]
+    assert wire.sent[2]["job_id"] == other.id
+
+
+def test_another_users_job_is_not_found_and_stays_silent() -> None:
+    world = World()
+    job = world.store.get(world.submit(BOB)["id"])
+    unknown = a_job().id
+
+    wire = talk(
+        world,
+        *(subscribe(name) for name in (job.id, unknown, "x")),
+        lambda: world.events.publish(event_of(job, 2, EventType.STARTED)),
+    )
+
+    assert [message["code"] for message in wire.sent] == ["job_not_found"] * 3
+    assert [message["job_id"] for message in wire.sent] == [job.id, unknown, "x"]
+    assert len({message["detail"] for message in wire.sent}) == 1
+
+
+def test_after_a_loss_of_touch_the_row_is_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    world = World()
+    job_id = world.submit()["id"]
+
+    def miss_the_end() -> None:
+        world.complete(job_id)
+        world.events.lose_touch()
+
+    wire = talk(world, subscribe(job_id), miss_the_end)
+
+    assert [message["type"] for message in wire.sent] == ["subscribed", "subscribed", "event"]
+    assert wire.sent[1]["job"]["status"] == "COMPLETED"
+    assert wire.sent[2]["event"] == "job.completed"
+
+
+def test_after_a_loss_of_touch_who_watches_no_job_is_told_of_the_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    world = World()
+
+    wire = talk(world, world.events.lose_touch)
+
+    assert [message["code"] for message in wire.sent] == ["events_missed"]
+
+
+def test_a_socket_watches_a_bounded_number_of_jobs() -> None:
+    world = World()
+    job_ids = [world.submit()["id"] for _ in range(MAX_SUBSCRIPTIONS + 1)]
+
+    wire = talk(world, *(subscribe(name) for name in job_ids), subscribe(job_ids[0]))
+
+    kinds = [message["type"] for message in wire.sent]
+    assert kinds == ["subscribed"] * MAX_SUBSCRIPTIONS + ["error", "subscribed"]
+
+
+def test_nothing_is_left_at_the_hub_when_the_peer_hangs_up() -> None:
+    topics: set[Topic] = set()
+    events = CountingEvents(topics)
+    world = World(events=events)
+    job_id = world.submit()["id"]
+
+    talk(world, subscribe(job_id), lambda: None)
+
+    assert events.added
+    assert not topics
+
+
+def test_an_auth_message_names_the_user_where_no_header_did() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    wire = talk(
+        world,
+        {"type": "auth", "token": TOKEN},
+        subscribe(job_id),
+        {"type": "ping"},
+        user=None,
+        is_named=False,
+    )
+
+    assert [message["type"] for message in wire.sent] == ["authenticated", "subscribed", "pong"]
+    assert wire.timeouts[:2] == [10.0, None]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        None,
+        "nonsense",
+        b"\x00",
+        {"type": "ping"},
+        {"type": "subscribe", "job_id": "x"},
+        {"type": "auth", "token": "nobody"},
+        {"type": "auth", "token": "\u00e9"},
+        {"type": "auth", "token": 5},
+    ],
+)
+def test_anything_but_a_good_auth_message_first_ends_with_4401(first: Any) -> None:  # noqa: ANN401 - JSON
+    wire = talk(World(), first, {"type": "ping"}, user=None, is_named=False)
+
+    assert [message["code"] for message in wire.sent] == ["unauthenticated"]
+    assert wire.code == 4401
+
+
+def test_an_anonymous_socket_may_still_say_whose_it_is() -> None:
+    world = World(allow_anonymous=True)
+    job_id = world.submit(ADA)["id"]
+
+    wire = talk(
+        world,
+        subscribe(job_id),
+        {"type": "auth", "token": TOKEN},
+        subscribe(job_id),
+        user="local",
+        is_named=False,
+    )
+
+    assert [message["type"] for message in wire.sent] == ["error", "authenticated", "subscribed"]
+
+
+def test_a_named_socket_keeps_its_user() -> None:
+    bob = BOB["Authorization"].removeprefix("Bearer ")
+
+    wire = talk(World(), {"type": "auth", "token": bob}, {"type": "auth", "token": TOKEN})
+
+    assert [message["type"] for message in wire.sent] == ["error", "authenticated"]
+
+
+def test_too_many_messages_end_with_4429() -> None:
+    wire = talk(World(), *[{"type": "ping"}] * 300)
+
+    assert [message["type"] for message in wire.sent] == ["pong"] * 200 + ["error"]
+    assert wire.code == 4429
+
+
+def test_a_bus_that_is_away_refuses_the_subscription_and_keeps_the_socket() -> None:
+    events = CountingEvents(set())
+    world = World(events=events)
+    job_id = world.submit()["id"]
+
+    def go_away() -> None:
+        events.is_away = True
+
+    def come_back() -> None:
+        events.is_away = False
+
+    wire = talk(world, go_away, subscribe(job_id), come_back, subscribe(job_id))
+
+    assert [message.get("code") for message in wire.sent] == ["unavailable", None]
+
+
+def test_a_bus_that_is_away_at_the_opening_ends_with_1011() -> None:
+    events = CountingEvents(set())
+    events.is_away = True
+
+    wire = talk(World(events=events))
+
+    assert [message["code"] for message in wire.sent] == ["unavailable"]
+    assert wire.code == 1011
+
+
+def test_a_fault_of_ours_is_logged_and_ends_with_1011() -> None:
+    store = InterruptedStore()
+    world = World(store=store)
+    job_id = world.submit()["id"]
+
+    def fail() -> None:
+        raise RuntimeError("inner workings")
+
+    store.on_get = fail
+    wire = talk(world, subscribe(job_id))
+
+    assert [message["code"] for message in wire.sent] == ["internal_error"]
+    assert "inner workings" not in json.dumps(wire.sent)
+    assert wire.code == 1011
+    assert [line.event for line in world.log.faults] == ["socket_failed"]
+
+
+def test_a_drain_ends_with_1012_and_so_does_whoever_comes_later() -> None:
+    world = World()
+
+    wire = talk(world, world.hub.drain, {"type": "ping"}, {"type": "ping"})
+    late = talk(world, {"type": "ping"})
+
+    assert (wire.code, late.code) == (1012, 1012)
+
+
+class InterruptedStore(MemoryJobStore):
+    """A store where something happens right before a row is read, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_get: Callable[[], object] | None = None
+
+    def get(self, job_id: JobId) -> Job:
+        happen, self.on_get = self.on_get, None
+        if happen is not None:
+            happen()
+        return super().get(job_id)
+
+
+class CountingEvents(MemoryEvents):
+    """A bus that can be away, and tells what is subscribed to."""
+
+    def __init__(self, topics: set[Topic]) -> None:
+        super().__init__()
+        self.topics = topics
+        self.added: list[Topic] = []
+        self.is_away = False
+
+    def add(self, topic: Topic) -> None:
+        if self.is_away:
+            raise Unavailable("events", "away (test)")
+        self.added.append(topic)
+        self.topics.add(topic)
+        super().add(topic)
+
+    def remove(self, topic: Topic) -> None:
+        self.topics.discard(topic)
+        super().remove(topic)

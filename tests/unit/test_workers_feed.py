@@ -1,0 +1,640 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.memory import (
+    ManualClock,
+    MemoryChangeStream,
+    MemoryJobStore,
+    MemoryShardLeases,
+    MemoryTaskQueue,
+)
+from jobs.errors import Misconfigured, RecordUnreadable, Unavailable
+from jobs.job import JobId, JobStatus
+from jobs.ports import ShardLeases
+from jobs.shard_leases import FeedId, ShardLease
+from jobs.shards import Checkpoint, Position, Shard, ShardId, StreamName
+from jobs.task import Task
+from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job
+from tests.feeds import Feeds, NamedStreams, QuietNudges, WideStream, insert
+from tests.feeds import some_jobs as jobs
+from workers.feed import Feed, FeedParts
+from workers.shard_keeper import FAILOVER, KEEP_EVERY, ShardKeeper
+
+MEMORY = StreamName("memory")
+FIRST = ShardId("shard-0000")
+SECOND = ShardId("shard-0001")
+RELIST = timedelta(seconds=15)
+BROKER_AWAY = Unavailable("broker", "away (test)")
+
+
+def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts:  # noqa: ANN401 - FeedParts' own fields
+    stream = changes.setdefault("stream", MemoryChangeStream())
+    clock = changes.setdefault("clock", ManualClock())
+    log = RecordingLog()
+    parts = FeedParts(
+        stream=stream,
+        keeper=ShardKeeper(
+            stream=stream,
+            leases=leases or MemoryShardLeases(),
+            me=FeedId("feed@test:1"),
+            clock=clock,
+            log=log,
+        ),
+        queue=MemoryTaskQueue(),
+        nudges=QuietNudges(),
+        clock=clock,
+        log=log,
+        process="feed@test:1",
+        poll=1.0,
+        reads_per_second=5,
+    )
+    return replace(parts, **changes)
+
+
+def restarted(parts: FeedParts, leases: ShardLeases) -> FeedParts:
+    """Give what a feed of the same name has in its hands after a restart."""
+    return replace(
+        parts,
+        keeper=ShardKeeper(
+            stream=parts.stream,
+            leases=leases,
+            me=FeedId("feed@test:1"),
+            clock=parts.clock,
+            log=parts.log,
+        ),
+    )
+
+
+def tasked(parts: FeedParts) -> list[JobId]:
+    return [task.job_id for task in cast("MemoryTaskQueue", parts.queue).tasks]
+
+
+def saved(leases: ShardLeases, stream: StreamName = MEMORY) -> dict[ShardId, Checkpoint]:
+    return {lease.shard: lease.checkpoint for lease in leases.load(stream)}
+
+
+def log_of(parts: FeedParts) -> RecordingLog:
+    return cast("RecordingLog", parts.log)
+
+
+def drain(feed: Feed, *, turns: int = 50) -> None:
+    """Turn until nothing comes any more, and once more to be sure."""
+    quiet = 0
+    for _ in range(turns):
+        quiet = 0 if feed.turn() else quiet + 1
+        if quiet > 2:
+            return
+    pytest.fail("the feed never comes to rest")
+
+
+def test_a_new_row_becomes_a_task() -> None:
+    store, leases = MemoryJobStore(), MemoryShardLeases()
+    parts = feed_parts(leases, stream=store.stream)
+    store.add(a_job())
+
+    assert Feed(parts).turn()
+
+    assert cast("MemoryTaskQueue", parts.queue).tasks == [
+        Task(
+            job_id=a_job().id,
+            trace=a_job().trace,
+            seen_at=NOW,
+            enqueued_at=NOW,
+            by="feed@test:1",
+        )
+    ]
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+
+
+def test_a_quiet_stream_brings_nothing_and_moves_no_checkpoint() -> None:
+    leases = MemoryShardLeases()
+    parts = feed_parts(leases)
+
+    assert not Feed(parts).turn()
+
+    assert tasked(parts) == []
+    assert saved(leases) == {FIRST: Checkpoint()}
+
+
+def test_a_change_that_wants_no_worker_moves_the_checkpoint_without_a_task() -> None:
+    stream = MemoryChangeStream()
+    stream.record(a_job(status=JobStatus.RUNNING), a_job(status=JobStatus.COMPLETED))
+    leases = MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+
+    assert Feed(parts).turn()
+
+    assert tasked(parts) == []
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+
+
+def test_each_record_is_read_once() -> None:
+    stream = MemoryChangeStream()
+    parts = feed_parts(stream=stream)
+    feed = Feed(parts)
+
+    first = insert(stream, jobs(3))
+    drain(feed)
+    second = insert(stream, jobs(2, start=3))
+    drain(feed)
+
+    assert tasked(parts) == first + second
+
+
+def test_a_checkpoint_is_written_after_the_tasks_are_with_the_broker() -> None:
+    order: list[str] = []
+
+    class Queue(MemoryTaskQueue):
+        def enqueue(self, tasks: Sequence[Task]) -> None:
+            order.append("enqueue")
+            super().enqueue(tasks)
+
+    class Leases(MemoryShardLeases):
+        def save(self, stream: StreamName, lease: ShardLease, checkpoint: Checkpoint) -> ShardLease:
+            order.append("save")
+            return super().save(stream, lease, checkpoint)
+
+    stream = MemoryChangeStream()
+    insert(stream, jobs(2))
+
+    Feed(feed_parts(Leases(), stream=stream, queue=Queue())).turn()
+
+    assert order == ["enqueue", "save"]
+
+
+def test_a_broker_that_is_away_leaves_the_checkpoint_where_it_was() -> None:
+    stream = MemoryChangeStream()
+    leases = MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream, queue=ShakyTaskQueue())
+    feed = Feed(parts)
+    first = insert(stream, jobs(2))
+    drain(feed)
+    before = saved(leases)
+
+    cast("ShakyTaskQueue", parts.queue).failures.append(BROKER_AWAY)
+    second = insert(stream, jobs(2, start=2))
+    with pytest.raises(Unavailable):
+        feed.turn()
+
+    assert saved(leases) == before
+    assert tasked(parts) == first
+    drain(feed)
+    assert tasked(parts) == first + second
+
+
+@settings(deadline=None)
+@given(failures=st.lists(st.booleans(), max_size=12), sizes=st.lists(st.integers(0, 4), max_size=6))
+def test_a_shaky_broker_loses_nothing(failures: list[bool], sizes: list[int]) -> None:
+    stream = MemoryChangeStream()
+    parts = feed_parts(stream=stream, queue=ShakyTaskQueue())
+    queue = cast("ShakyTaskQueue", parts.queue)
+    feed = Feed(parts)
+    expected: list[JobId] = []
+
+    for size in sizes:
+        expected += insert(stream, jobs(size, start=len(expected)))
+        stream.split()
+        if failures and failures.pop():
+            queue.failures.append(BROKER_AWAY)
+        try:
+            feed.turn()
+        except Unavailable:
+            assert tasked(parts) == expected[: len(tasked(parts))]
+    queue.failures.clear()
+    drain(feed)
+
+    assert tasked(parts) == expected
+
+
+def test_checkpoints_that_cannot_be_written_repeat_tasks_and_lose_none() -> None:
+    class ShakyLeases(MemoryShardLeases):
+        failures = 1
+
+        def save(self, stream: StreamName, lease: ShardLease, checkpoint: Checkpoint) -> ShardLease:
+            if self.failures:
+                self.failures -= 1
+                raise Unavailable("store", "away (test)")
+            return super().save(stream, lease, checkpoint)
+
+    stream, leases = MemoryChangeStream(), ShakyLeases()
+    parts = feed_parts(leases, stream=stream)
+    expected = insert(stream, jobs(2))
+    stream.split()
+    expected += insert(stream, jobs(2, start=2))
+    feed = Feed(parts)
+
+    with pytest.raises(Unavailable):
+        feed.turn()
+    drain(feed)
+
+    assert set(tasked(parts)) == set(expected)
+    assert saved(leases)[FIRST].ended
+    assert saved(leases)[SECOND] == Checkpoint(position=Position("2"))
+
+
+def test_an_unreadable_record_is_passed_over_and_logged() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+    one = insert(stream, jobs(1))
+    stream.spoil(RecordUnreadable("record 2: KeyError('JobStatus')"))
+    other = insert(stream, jobs(1, start=1))
+
+    drain(Feed(parts))
+
+    assert tasked(parts) == one + other
+    assert log_of(parts).count("record_passed_over") == 1
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}
+
+
+def test_an_unreadable_record_alone_is_passed_over_too() -> None:
+    stream = MemoryChangeStream()
+    stream.spoil(RecordUnreadable("record 1"))
+    leases = MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+
+    drain(Feed(parts))
+
+    assert log_of(parts).count("record_passed_over") == 1
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+
+
+def test_shards_that_split_are_read_in_order() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+    expected: list[JobId] = []
+    for _ in range(4):
+        expected += insert(stream, jobs(2, start=len(expected)))
+        stream.split()
+
+    drain(Feed(parts))
+
+    assert tasked(parts) == expected
+    assert [checkpoint.ended for checkpoint in saved(leases).values()] == [True] * 4 + [False]
+    assert log_of(parts).count("shard_ended") == 4
+
+
+def test_a_child_is_read_in_the_turn_after_its_parents_end() -> None:
+    stream = MemoryChangeStream()
+    parts = feed_parts(stream=stream)
+    feed = Feed(parts)
+    feed.turn()
+    parent = insert(stream, jobs(1))
+    stream.split()
+    child = insert(stream, jobs(1, start=1))
+
+    feed.turn()
+    assert tasked(parts) == parent
+    feed.turn()
+
+    assert tasked(parts) == parent + child
+
+
+def test_a_shard_that_ends_empty_makes_way_for_its_children() -> None:
+    stream = MemoryChangeStream()
+    stream.split()
+    expected = insert(stream, jobs(1))
+    leases = MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+
+    drain(Feed(parts))
+
+    assert tasked(parts) == expected
+    assert saved(leases)[FIRST] == Checkpoint(position=None, ended=True)
+
+
+def test_a_shard_that_appears_beside_others_is_found_within_fifteen_seconds() -> None:
+    class TwoRoots(MemoryChangeStream):
+        hidden = True
+
+        def shards(self, stream: StreamName) -> list[Shard]:
+            found = [replace(shard, parent=None) for shard in super().shards(stream)]
+            return found[:1] if self.hidden else found
+
+    stream = TwoRoots()
+    parts = feed_parts(stream=stream)
+    feed = Feed(parts)
+    feed.turn()
+    stream.split()
+    feed.turn()
+    expected = insert(stream, jobs(1))
+    stream.hidden = False
+
+    parts.clock.sleep(RELIST)
+    feed.turn()
+
+    assert tasked(parts) == expected
+
+
+def test_shards_are_not_listed_at_every_turn() -> None:
+    class CountingStream(MemoryChangeStream):
+        listed = 0
+
+        def shards(self, stream: StreamName) -> list[Shard]:
+            self.listed += 1
+            return super().shards(stream)
+
+    stream = CountingStream()
+    parts = feed_parts(stream=stream)
+    feed = Feed(parts)
+
+    for _ in range(10):
+        feed.turn()
+    assert stream.listed == 1
+    parts.clock.sleep(RELIST)
+    feed.turn()
+
+    assert stream.listed == 2
+
+
+def test_a_restarted_feed_goes_on_from_its_checkpoint() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+    first = insert(stream, jobs(2))
+    drain(Feed(parts))
+    second = insert(stream, jobs(2, start=2))
+
+    drain(Feed(restarted(parts, leases)))
+
+    assert tasked(parts) == first + second
+
+
+def test_a_feed_that_died_before_its_checkpoint_tells_its_tasks_twice() -> None:
+    stream = MemoryChangeStream()
+    told = insert(stream, jobs(2))
+    parts = feed_parts(stream=stream)
+    drain(Feed(parts))
+
+    drain(Feed(restarted(parts, MemoryShardLeases())))
+
+    assert tasked(parts) == told + told
+
+
+def test_a_position_that_is_lost_starts_its_shard_over() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    expected = insert(stream, jobs(3))
+    leases.add(MEMORY, FIRST)
+    leases.save(MEMORY, leases.load(MEMORY)[0], Checkpoint(position=Position("trimmed")))
+    parts = feed_parts(leases, stream=stream)
+
+    drain(Feed(parts))
+
+    assert tasked(parts) == expected
+    assert log_of(parts).count("feed_started_over") == 1
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}
+
+
+def test_a_new_stream_is_read_from_its_beginning() -> None:
+    old, new = MemoryChangeStream(), MemoryChangeStream()
+    streams, leases = NamedStreams(old=old, new=new), MemoryShardLeases()
+    parts = feed_parts(leases, stream=streams)
+    feed = Feed(parts)
+    first = insert(old, jobs(3))
+    drain(feed)
+
+    second = insert(new, jobs(2, start=3))
+    streams.current = "new"
+    parts.clock.sleep(RELIST)
+    drain(feed)
+
+    assert tasked(parts) == first + second
+    assert saved(leases, StreamName("old")) == {FIRST: Checkpoint(position=Position("3"))}
+    assert saved(leases, StreamName("new")) == {FIRST: Checkpoint(position=Position("2"))}
+
+
+def test_the_feed_runs_until_it_is_stopped() -> None:
+    stream = MemoryChangeStream()
+    expected = insert(stream, jobs(1))
+    feeds: list[Feed] = []
+
+    class StoppingNudges(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            if len(self.waits) == 2:
+                feeds[0].stop()
+            return super().wait(seconds)
+
+    nudges = StoppingNudges()
+    parts = feed_parts(stream=stream, nudges=nudges)
+    feeds.append(Feed(parts))
+
+    feeds[0].run()
+
+    assert tasked(parts) == expected
+    assert nudges.waits == [0.2, 1.0, 1.0]  # soon again after something came, then at ease
+
+
+def test_a_nudge_makes_the_feed_look_often_for_a_second() -> None:
+    clock = ManualClock()
+    feeds: list[Feed] = []
+
+    class OneNudge(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            super().wait(seconds)
+            clock.advance(timedelta(seconds=seconds))
+            if len(self.waits) == 9:
+                feeds[0].stop()
+            return len(self.waits) == 1
+
+    nudges = OneNudge()
+    feeds.append(Feed(feed_parts(nudges=nudges, clock=clock)))
+
+    feeds[0].run()
+
+    assert nudges.waits == [1.0, *[0.2] * 5, 1.0, 1.0, 1.0]
+
+
+def test_the_feed_outlives_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.feed._PAUSE_SECONDS", 0.0)
+    stream = MemoryChangeStream()
+    expected = insert(stream, jobs(2))
+    feeds: list[Feed] = []
+
+    class StoppingNudges(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            feeds[0].stop()
+            return super().wait(seconds)
+
+    parts = feed_parts(
+        stream=stream, nudges=StoppingNudges(), queue=ShakyTaskQueue(*[BROKER_AWAY] * 3)
+    )
+    feeds.append(Feed(parts))
+
+    feeds[0].run()
+
+    assert tasked(parts) == expected
+    assert log_of(parts).count("feed_waits") == 3
+
+
+def test_a_table_without_a_stream_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator can switch it on while the feed runs."""
+    monkeypatch.setattr("workers.feed._PAUSE_SECONDS", 0.0)
+    feeds: list[Feed] = []
+
+    class LateStream(MemoryChangeStream):
+        missing = 2
+
+        def name(self) -> StreamName:
+            if self.missing:
+                self.missing -= 1
+                raise Misconfigured("table LLM_Jobs has no stream")
+            return super().name()
+
+    class StoppingNudges(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            feeds[0].stop()
+            return super().wait(seconds)
+
+    stream = LateStream()
+    expected = insert(stream, jobs(1))
+    parts = feed_parts(stream=stream, nudges=StoppingNudges())
+    feeds.append(Feed(parts))
+
+    feeds[0].run()
+
+    assert tasked(parts) == expected
+    assert log_of(parts).count("feed_waits") == 2
+
+
+def test_a_feed_that_is_stopped_gives_its_shards_up() -> None:
+    leases = MemoryShardLeases()
+    feeds: list[Feed] = []
+
+    class StoppingNudges(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            feeds[0].stop()
+            return super().wait(seconds)
+
+    feeds.append(Feed(feed_parts(leases, nudges=StoppingNudges())))
+
+    feeds[0].run()
+
+    assert [lease.owner for lease in leases.load(MEMORY)] == [None]
+
+
+def test_a_shard_that_another_took_is_dropped_at_its_checkpoint() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+    feed = Feed(parts)
+    first = insert(stream, jobs(1))
+    feed.turn()
+    leases.hold(MEMORY, leases.load(MEMORY)[0], FeedId("thief"))
+    second = insert(stream, jobs(1, start=1))
+
+    feed.turn()
+    insert(stream, jobs(1, start=2))
+    feed.turn()
+
+    assert tasked(parts) == first + second  # what it had read is with the broker, and no more
+    assert log_of(parts).count("shard_taken_by_another") == 1
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+
+
+def test_a_shard_that_comes_back_is_read_from_where_the_other_left_it() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    parts = feed_parts(leases, stream=stream)
+    feed = Feed(parts)
+    feed.turn()
+    thief = leases.hold(MEMORY, leases.load(MEMORY)[0], FeedId("thief"))
+    insert(stream, jobs(2))
+    parts.clock.sleep(KEEP_EVERY)
+    feed.turn()
+    thief = leases.save(MEMORY, thief, Checkpoint(position=Position("2")))
+    leases.hold(MEMORY, thief, None)
+    expected = insert(stream, jobs(1, start=2))
+
+    parts.clock.sleep(KEEP_EVERY)
+    feed.turn()
+
+    assert tasked(parts) == expected
+
+
+def test_several_feeds_turn_every_record_into_one_task() -> None:
+    stream = WideStream(16)
+    feeds = Feeds("a", "b", "c", "d", stream=stream)
+    feeds.turn(20)
+    expected: list[JobId] = []
+    for part in stream.parts.values():
+        expected += insert(part, jobs(3, start=len(expected)))
+
+    feeds.turn(3)
+
+    assert feeds.counts == [4, 4, 4, 4]
+    assert sorted(feeds.tasked) == sorted(expected)
+
+
+def test_several_feeds_survive_two_kills_and_lose_nothing() -> None:
+    stream = WideStream(16)
+    feeds = Feeds("a", "b", "c", "d", stream=stream)
+    expected: list[JobId] = []
+
+    def write_some() -> None:
+        for part in stream.parts.values():
+            expected.extend(insert(part, jobs(1, start=len(expected))))
+
+    feeds.turn(20)
+    write_some()
+    for name in ("a", "b"):
+        feeds.kill(name)
+        write_some()
+        feeds.turn(FAILOVER // KEEP_EVERY)
+        write_some()
+        feeds.turn(20)
+
+    assert feeds.counts == [8, 8]
+    assert sorted(feeds.tasked) == sorted(expected)
+
+
+def test_several_feeds_read_children_after_their_parents() -> None:
+    stream = MemoryChangeStream()
+    feeds = Feeds("a", "b", "c", stream=stream)
+    expected: list[JobId] = []
+
+    for _ in range(5):
+        expected += insert(stream, jobs(2, start=len(expected)))
+        feeds.turn(1)
+        expected += insert(stream, jobs(2, start=len(expected)))
+        stream.split()
+    feeds.turn(40)
+
+    assert list(dict.fromkeys(feeds.tasked)) == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    story=st.lists(
+        st.sampled_from(["write", "split", "turn", "wait", "start", "kill", "switch"]),
+        max_size=40,
+    )
+)
+def test_whatever_feeds_do_no_record_is_lost(story: list[str]) -> None:
+    streams = NamedStreams(first=MemoryChangeStream())
+    feeds = Feeds("feed-0", stream=streams)
+    expected: list[JobId] = []
+
+    for number, word in enumerate(story):
+        stream = streams.streams[streams.current]
+        match word:
+            case "write":
+                expected += insert(stream, jobs(2, start=len(expected)))
+            case "split":
+                stream.split()
+            case "turn":
+                feeds.turn()
+            case "wait":
+                feeds.clock.advance(FAILOVER)
+            case "start":
+                feeds.start(f"feed-{number + 1}")
+            case "kill" if len(feeds.feeds) > 1:
+                feeds.kill(next(iter(feeds.feeds)))
+            case "switch":
+                feeds.turn(30)  # what stands in a stream that is switched off is the sweep's
+                streams.streams[f"stream-{number}"] = MemoryChangeStream()
+                streams.current = f"stream-{number}"
+    feeds.turn(60)
+
+    assert set(feeds.tasked) == set(expected)

@@ -1,0 +1,1 @@
+"""The front: Flask and WebSocket only here; JSON to domain and back."""

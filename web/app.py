@@ -1,0 +1,100 @@
+"""The app: routes, and what every request and every answer has in common."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from jobs.errors import LonghaulError
+from web.caller import trace_of
+from web.health_routes import HealthRoutes
+from web.hub import Hub
+from web.job_json import JobWriter
+from web.job_routes import JobRoutes
+from web.problems import answer_to, problem_of
+from web.request_body import has_body, let_body_run_out
+from web.socket_routes import SocketRoutes
+
+if TYPE_CHECKING:
+    from web.parts import WebParts
+
+_HUB = "longhaul_hub"
+_HEALTH = frozenset({"healthz", "readyz"})
+
+
+def create_app(parts: WebParts) -> Flask:
+    """Build the app; nothing runs until a server calls it, and `hub_of(app).start()`."""
+    app = Flask("longhaul", static_folder=None, template_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # no redirects: an address is right or it is not there
+    hub = Hub(source=parts.source, clock=parts.clock, log=parts.log)
+    app.extensions[_HUB] = hub
+    writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
+    _add_common_ground(app, parts)
+    JobRoutes(parts, writer).add_to(app)
+    HealthRoutes(parts, hub).add_to(app)
+    SocketRoutes(parts, hub, writer).add_to(app)
+    return app
+
+
+def hub_of(app: Flask) -> Hub:
+    """Give the app's hub, which a server starts and drains."""
+    hub = app.extensions[_HUB]
+    if not isinstance(hub, Hub):
+        raise TypeError("this is not an app of create_app's")
+    return hub
+
+
+def _add_common_ground(app: Flask, parts: WebParts) -> None:
+    def begin() -> None:
+        g.started_at = parts.clock.now()
+        g.trace = trace_of(request.headers, parts)
+
+    def tell(error: Exception) -> Response:
+        _log_fault(error, parts)
+        return problem_of(error, instance=request.path, trace_id=g.trace.id)
+
+    def finish(response: Response) -> Response:
+        if "socket" in g:
+            return response  # it has told its own end
+        response.headers["X-Amzn-Trace-Id"] = g.trace.header
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if has_body(request):
+            sent = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - LocalProxy's own way; the proxy is unbound by then
+            response.call_on_close(lambda: let_body_run_out(sent))
+        _log_answer(response, parts)
+        return response
+
+    app.before_request(begin)
+    app.register_error_handler(Exception, tell)
+    app.after_request(finish)
+
+
+def _log_fault(error: Exception, parts: WebParts) -> None:
+    """Log what is not the caller's doing; the caller's own is told in the request's line."""
+    if isinstance(error, HTTPException):
+        return
+    if not isinstance(error, LonghaulError):
+        parts.log.error("request_failed", trace_id=g.trace.id, exc_info=error)
+    elif answer_to(error).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        parts.log.warning(
+            "request_refused", code=error.code, reason=str(error), trace_id=g.trace.id
+        )
+
+
+def _log_answer(response: Response, parts: WebParts) -> None:
+    duration = parts.clock.now() - g.started_at
+    log = parts.log.debug if request.endpoint in _HEALTH else parts.log.info
+    job = {"job_id": g.job_id} if "job_id" in g else {}
+    log(
+        "request_answered",
+        method=request.method,
+        route=request.url_rule.rule if request.url_rule else "none",
+        status=response.status_code,
+        duration_ms=round(duration.total_seconds() * 1000, 1),
+        trace_id=g.trace.id,
+        **job,
+    )

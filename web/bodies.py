@@ -1,0 +1,183 @@
+"""Request bodies: their outline, checked where they enter. One model a body."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from jobs.errors import FieldProblem, InvalidRequest
+from jobs.job import InferenceConfig
+from jobs.prompt import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# In the contract, and coming with later issues: until then a plain word instead of a job that
+# silently leaves out what was asked for.
+NOT_YET = frozenset(
+    {
+        "body",
+        "documents",
+        "webhook",
+    }
+)
+MAX_METADATA = 50
+MAX_PROBLEMS = 20  # told at once
+MAX_FIELD_CHARACTERS = 200  # of a path that is told back
+SMALLEST_FRACTION = 1e-6  # DynamoDB's numbers end at 1e-130; no model tells these from 0
+LONGEST_WAIT_S = 30 * 86_400
+LONGEST_RETENTION_S = 3650 * 86_400
+_INT32 = 2**31 - 1
+
+
+def _is_written(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _is_fraction(value: float) -> float:
+    if 0 < value < SMALLEST_FRACTION:
+        raise PydanticCustomError("too_small", "must be 0 or at least 0.000001")
+    return value + 0.0  # turns -0.0 into 0.0
+
+
+def _has_one_kind(block: dict[str, Any]) -> dict[str, Any]:
+    if len(block) != 1:
+        raise PydanticCustomError("block", "must have exactly one key, such as text")
+    if "text" in block:
+        if not isinstance(block["text"], str):
+            raise PydanticCustomError("block", "text must be a string")
+        _is_written(block["text"])
+    return block
+
+
+Text = Annotated[str, AfterValidator(_is_written)]
+Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_is_fraction)]
+ContentBlock = Annotated[dict[str, Any], AfterValidator(_has_one_kind)]
+StopSequence = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+ModelName = Annotated[Text, StringConstraints(max_length=2048, pattern=r"^[!-~]+$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class MessageBody(_Body):
+    """One turn of a conversation, in Converse's shape."""
+
+    role: Literal["user", "assistant"]
+    content: Annotated[list[ContentBlock], Field(min_length=1)]
+
+
+class InferenceBody(_Body):
+    """`inference_config`."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=_INT32)] | None = None
+    temperature: Fraction | None = None
+    top_p: Fraction | None = None
+    stop_sequences: Annotated[list[StopSequence], Field(max_length=4)] | None = None
+
+
+class JobBody(_Body):
+    """The body of `POST /v1/jobs`; null stands for a field that was left out."""
+
+    model: ModelName | None = None
+    prompt: Text | None = None
+    messages: Annotated[list[MessageBody], Field(min_length=1)] | None = None
+    system: Text | None = None
+    inference_config: InferenceBody | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA)] | None = (
+        None
+    )
+    start_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
+    run_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
+    retention_s: Annotated[int, Field(ge=60, le=LONGEST_RETENTION_S)] | None = None
+    on_interrupted: Literal["retry", "fail"] | None = None
+
+    @model_validator(mode="after")
+    def _ask_one_thing(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise PydanticCustomError("one_of", "send exactly one of prompt and messages")
+        if self.messages is not None and self.messages[0].role != "user":
+            raise PydanticCustomError("first_role", "the first of messages must be the user's")
+        return self
+
+    @property
+    def start_timeout(self) -> timedelta | None:
+        """How long the job may wait for its first claim."""
+        return _seconds(self.start_timeout_s)
+
+    @property
+    def run_timeout(self) -> timedelta | None:
+        """How long the job may take from its first claim to its end."""
+        return _seconds(self.run_timeout_s)
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long the job is kept once it has ended."""
+        return _seconds(self.retention_s)
+
+    @property
+    def inference(self) -> InferenceConfig:
+        """The domain's words for `inference_config`."""
+        asked = self.inference_config or InferenceBody()
+        return InferenceConfig(
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            stop_sequences=tuple(asked.stop_sequences or ()),
+        )
+
+
+def _seconds(number: int | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)
+
+
+def read_job_body(value: object) -> tuple[JobBody, Prompt]:
+    """Check a body and give it with its prompt, whose messages are as they were sent.
+
+    Raises InvalidRequest, which names each field that is wrong and repeats no value.
+    """
+    if not isinstance(value, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    try:
+        body = JobBody.model_validate(value)
+    except ValidationError as error:
+        raise invalid_request(error, "the job cannot be accepted") from error
+    prompt = Prompt(text=body.prompt, messages=value.get("messages"), system=body.system)
+    return body, prompt
+
+
+def invalid_request(error: ValidationError, opening: str) -> InvalidRequest:
+    """Tell pydantic's findings in ours."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = tuple(_problem_of(dict(one)) for one in found[:MAX_PROBLEMS])
+    first = problems[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return InvalidRequest(f"{opening}: {first.field}: {first.detail}{more}", problems=problems)
+
+
+def _problem_of(found: Mapping[str, Any]) -> FieldProblem:
+    path = [str(part) for part in found["loc"]]
+    kind = found["type"]
+    if kind in {"one_of", "first_role"}:
+        path = ["prompt"] if kind == "one_of" else ["messages", "0", "role"]
+    detail = found["msg"]
+    if kind == "extra_forbidden":
+        soon = len(path) == 1 and path[0] in NOT_YET
+        detail = "is not supported yet" if soon else "is not a known field"
+    return FieldProblem(field=".".join(path)[:MAX_FIELD_CHARACTERS], detail=detail)

@@ -1,0 +1,47 @@
+"""The root that gunicorn loads (`web.entry:app`): settings, logs, adapters, app."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, cast
+
+from adapters.logs import configure_logs, get_log
+from adapters.settings import read_settings
+from adapters.wiring import open_web_parts
+from jobs.job import ModelId
+from web.app import create_app, hub_of
+from web.parts import WebLog, WebParts
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from adapters.settings import Settings
+
+
+def open_app(settings: Settings) -> Flask:
+    """Wire the process, and begin to listen to events."""
+    configure_logs(settings)
+    adapters = open_web_parts(settings)
+    app = create_app(
+        WebParts(
+            submit=adapters.submit,
+            cancel=adapters.cancel,
+            redrive=adapters.redrive,
+            store=adapters.store,
+            objects=adapters.objects,
+            source=adapters.source,
+            authenticator=adapters.authenticator,
+            clock=adapters.clock,
+            chance=adapters.chance,
+            readiness=adapters.readiness,
+            log=cast("WebLog", get_log()),  # structlog's has every level
+            default_model=ModelId(settings.default_model),
+            max_request_bytes=settings.max_request_bytes,
+            url_lifetime=settings.url_lifetime,
+        )
+    )
+    hub_of(app).start()
+    return app
+
+
+app = open_app(read_settings(os.environ))

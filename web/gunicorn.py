@@ -1,0 +1,65 @@
+"""gunicorn's configuration, read once before any worker is forked: settings fail here, in a line.
+
+WEB_CONCURRENCY sets the number of workers (1); gunicorn reads it itself.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import gunicorn.http.wsgi
+
+from adapters.settings import read_settings
+from jobs.errors import Misconfigured
+from web.background import spawn
+
+if TYPE_CHECKING:
+    from gunicorn.workers.base import Worker
+
+_LOOK_SECONDS = 0.1
+
+try:
+    _settings = read_settings(os.environ)
+except Misconfigured as error:
+    sys.exit(f"longhaul web: {error}")
+
+gunicorn.http.wsgi.SERVER = "longhaul"  # the Server header; what serves it is nobody's business
+
+bind = (
+    f"[{_settings.host}]:{_settings.port}"
+    if ":" in _settings.host
+    else (f"{_settings.host}:{_settings.port}")
+)
+worker_class = "gevent"
+worker_connections = _settings.web_connections
+backlog = 2048
+timeout = 60  # a worker whose event loop has stood still for so long is replaced
+graceful_timeout = max(5, math.ceil(_settings.drain_seconds))
+keepalive = 5  # idle connections hold up a drain for as long
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+control_socket_disable = True  # it would be opened under $HOME, which containers keep read-only
+accesslog = None  # web/app.py tells of each request
+errorlog = "-"
+loglevel = "info"
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Close the WebSockets as soon as the worker is told to go.
+
+    gunicorn only waits for them, until the graceful time-out cuts them off without a word.
+    """
+    spawn(lambda: _drain_at_the_end(worker))
+
+
+def _drain_at_the_end(worker: Worker) -> None:
+    from web.app import hub_of  # noqa: PLC0415 - nothing that opens sockets before gevent patches
+
+    while worker.alive:
+        time.sleep(_LOOK_SECONDS)
+    hub_of(worker.wsgi).drain()

@@ -1,0 +1,181 @@
+"""Hub: one subscription to the event bus for all sockets of this process, fanned out here."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from jobs.errors import LonghaulError
+from web.background import spawn
+from web.outbox import CloseCode
+from web.wire import text_frame
+
+if TYPE_CHECKING:
+    from jobs.ports import Clock, EventSource, Heard, Topic
+    from web.parts import WebLog
+
+REREADERS = 8  # sockets that re-read their jobs at the same time after the bus was away
+_PAUSE = timedelta(seconds=1)
+
+
+class Watcher(Protocol):
+    """A socket, as the hub sees it."""
+
+    def hear(self, heard: Heard, frame: bytes) -> None:
+        """Take an event of a topic it has joined, and its message as a frame; never waits."""
+
+    def reread(self) -> None:
+        """Look at the truth again: events may have been missed. Raises LonghaulError."""
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Close; never waits."""
+
+
+class _Channel:
+    """One topic; `order` keeps its add and remove at the source apart."""
+
+    def __init__(self) -> None:
+        self.watchers: set[Watcher] = set()
+        self.order = threading.Lock()
+        self.is_added = False
+
+
+class Hub:
+    """jobs.ports.Listener for a whole process.
+
+    A topic is subscribed to at the source from its first watcher to its last.
+    """
+
+    def __init__(self, *, source: EventSource, clock: Clock, log: WebLog) -> None:
+        self._source = source
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()  # held for a few instructions only
+        self._watchers: set[Watcher] = set()
+        self._channels: dict[Topic, _Channel] = {}
+        self._to_reread: deque[Watcher] = deque()
+        self._rereaders = 0
+        self.is_draining = False
+
+    def start(self) -> None:
+        """Begin to listen, in the background, until `drain`."""
+        spawn(self._listen)
+
+    def enter(self, watcher: Watcher) -> None:
+        """Count a socket in; one that comes while the process goes away is closed at once."""
+        with self._lock:
+            self._watchers.add(watcher)
+            is_late = self.is_draining
+        if is_late:
+            watcher.end(CloseCode.SERVICE_RESTART, "restarting")
+
+    def exit(self, watcher: Watcher) -> None:
+        """Count a socket out; it has left its topics."""
+        with self._lock:
+            self._watchers.discard(watcher)
+
+    def join(self, topic: Topic, watcher: Watcher) -> None:
+        """Let a socket hear a topic: whatever is published once this returns. Raises Unavailable.
+
+        It may hear earlier events, too.
+        """
+        with self._lock:
+            channel = self._channels.setdefault(topic, _Channel())
+            channel.watchers.add(watcher)
+        try:
+            with channel.order:
+                if not channel.is_added:
+                    self._source.add(topic)
+                    channel.is_added = True
+        except LonghaulError:
+            self.leave(topic, watcher)
+            raise
+
+    def leave(self, topic: Topic, watcher: Watcher) -> None:
+        """Let a socket hear a topic no more."""
+        with self._lock:
+            channel = self._channels.get(topic)
+            if channel is None or watcher not in channel.watchers:
+                return
+            channel.watchers.discard(watcher)
+        with channel.order:
+            if channel.watchers:
+                return
+            # Even one that was never confirmed: the source goes on wanting it.
+            self._source.remove(topic)
+            channel.is_added = False
+            with self._lock:
+                if not channel.watchers and self._channels.get(topic) is channel:
+                    del self._channels[topic]
+
+    def confirm(self, topic: Topic) -> None:
+        """Wait until a topic is heard again after the bus was away. Raises Unavailable."""
+        with self._lock:
+            channel = self._channels.get(topic)
+        if channel is not None:
+            with channel.order:
+                if channel.is_added:
+                    self._source.add(topic)
+
+    def hear(self, heard: Heard) -> None:
+        """Pass an event on to the topic's sockets; its frame is made once."""
+        with self._lock:
+            channel = self._channels.get(heard.topic)
+            watchers = tuple(channel.watchers) if channel else ()
+        if watchers:
+            frame = text_frame(heard.message)
+            for watcher in watchers:
+                watcher.hear(heard, frame)
+
+    def lose_touch(self) -> None:
+        """Have every socket re-read its jobs, a few at a time."""
+        with self._lock:
+            # A socket that waits to re-read waits anew: it may have begun before this loss.
+            self._to_reread.clear()
+            self._to_reread.extend(self._watchers)
+            missing = min(REREADERS, len(self._to_reread)) - self._rereaders
+            self._rereaders += max(0, missing)
+        self._log.warning("events_missed", sockets=len(self._to_reread))
+        for _ in range(missing):
+            spawn(self._reread)
+
+    def drain(self) -> None:
+        """Close every socket with 1012, so that its client comes back to another process."""
+        with self._lock:
+            self.is_draining = True
+            watchers = tuple(self._watchers)
+        self._log.info("sockets_drained", sockets=len(watchers))
+        for watcher in watchers:
+            watcher.end(CloseCode.SERVICE_RESTART, "restarting")
+        self._source.close()
+
+    def _listen(self) -> None:
+        while not self.is_draining:
+            try:
+                self._source.listen(self)
+            except Exception:  # noqa: BLE001 - the top of its thread, and no socket hears without it
+                self._log.error("listening_failed", exc_info=True)
+                self._clock.sleep(_PAUSE)
+                self.lose_touch()
+            else:
+                return
+
+    def _reread(self) -> None:
+        while (watcher := self._next_to_reread()) is not None:
+            try:
+                watcher.reread()
+            except LonghaulError as error:
+                self._log.warning("reread_failed", code=error.code, reason=str(error))
+                self._clock.sleep(_PAUSE)
+                with self._lock:
+                    if watcher in self._watchers:
+                        self._to_reread.append(watcher)
+
+    def _next_to_reread(self) -> Watcher | None:
+        with self._lock:
+            if self._to_reread and not self.is_draining:
+                return self._to_reread.popleft()
+            self._rereaders -= 1
+            return None

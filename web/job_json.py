@@ -1,0 +1,125 @@
+"""The job as clients read it: the contract's field names, in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobs.job import Inline, JobStatus, Stored
+from jobs.times import written_time
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from jobs.job import Job, JobError, Payload, Usage
+    from jobs.ports import Clock, ObjectStore
+
+_MAX_RETRY_AFTER = 60
+_RETRY_AFTER = 1
+
+
+class JobWriter:
+    """Writes jobs as JSON objects; a result in the object store gets a fresh URL each time."""
+
+    def __init__(self, *, objects: ObjectStore, clock: Clock, url_lifetime: timedelta) -> None:
+        self._objects = objects
+        self._clock = clock
+        self._url_lifetime = url_lifetime
+
+    def write(self, job: Job) -> dict[str, object]:
+        """Give the contract's job."""
+        result = job.result if job.status is JobStatus.COMPLETED else None
+        return {
+            "id": job.id,
+            "status": job.status,
+            "model": job.model,
+            "attempt": job.attempt,
+            "max_attempts": job.max_attempts,
+            "created_at": written_time(job.created_at),
+            "started_at": written_time(job.started_at) if job.started_at else None,
+            "ended_at": written_time(job.ended_at) if job.ended_at else None,
+            "error": _write_error(job.error) if job.error else None,
+            "result": self._write_payload(result.payload) if result else None,
+            "usage": _write_usage(result.usage) if result and result.usage else None,
+            "stop_reason": result.stop_reason if result else None,
+            "metadata": dict(job.metadata),
+            "trace_id": job.trace.id,
+            "links": links_of(job),
+        }
+
+    def version_of(self, job: Job) -> str:
+        """Name the state that `write` shows, for an ETag.
+
+        The epoch and the number of the last state event change with every change that shows. A
+        result's URL runs out, so its job gets a new name every half of that time: who is told
+        "not modified" still holds a URL that is good for as long again.
+        """
+        version = f"{job.epoch}-{job.seq}-{job.status}"
+        if job.result is not None and isinstance(job.result.payload, Stored):
+            half_life = self._url_lifetime.total_seconds() / 2
+            version += f"-{int(self._clock.now().timestamp() // half_life)}"
+        return version
+
+    def sign(self, payload: Stored) -> str:
+        """Make a fresh URL for a stored payload."""
+        return self._objects.sign(payload.key, lifetime=self._url_lifetime)
+
+    def _write_payload(self, payload: Payload) -> dict[str, object]:
+        match payload:
+            case Inline(text=text):
+                return {"text": text, "bytes": payload.size}
+            case Stored(size=size):
+                expires_at = self._clock.now() + self._url_lifetime
+                return {
+                    "url": self.sign(payload),
+                    "url_expires_at": written_time(expires_at),
+                    "bytes": size,
+                }
+
+
+def write_timeline(job: Job) -> dict[str, object]:
+    """Give each step with its time, attempt and error."""
+    return {
+        "id": job.id,
+        "trace_id": job.trace.id,
+        "status": job.status,
+        "steps": [
+            {
+                "step": step.name,
+                "at": written_time(step.at),
+                "by": step.by,
+                "attempt": step.attempt,
+                "error": step.error,
+                "detail": step.detail,
+            }
+            for step in job.timeline
+        ],
+    }
+
+
+def links_of(job: Job) -> dict[str, str]:
+    """Say where the job and what belongs to it is, relative to this server."""
+    here = f"/v1/jobs/{job.id}"
+    return {
+        "self": here,
+        "events": f"{here}/events",
+        "result": f"{here}/result",
+        "cancel": f"{here}/cancel",
+    }
+
+
+def retry_after_seconds(job: Job, now: datetime) -> int | None:
+    """Say how long a poller may wait before it looks again; None once the job has ended."""
+    if job.status.is_terminal:
+        return None
+    if job.status is JobStatus.PENDING_RETRY and job.not_before is not None:
+        wait = int((job.not_before - now).total_seconds()) + 1
+        return min(max(wait, _RETRY_AFTER), _MAX_RETRY_AFTER)
+    return _RETRY_AFTER
+
+
+def _write_error(error: JobError) -> dict[str, object]:
+    return {"code": error.code, "message": error.message, "retryable": error.retryable}
+
+
+def _write_usage(usage: Usage) -> dict[str, object]:
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}

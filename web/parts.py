@@ -1,0 +1,54 @@
+"""What the web process stands on; web/entry.py fills it from the adapters, tests from memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from jobs.ports import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from jobs.cancel import CancelParts
+    from jobs.job import ModelId
+    from jobs.ports import Authenticator, Chance, Clock, EventSource, JobStore, ObjectStore
+    from jobs.redrive import RedriveParts
+    from jobs.submit import SubmitParts
+
+
+class WebLog(Log, Protocol):
+    """The use cases' log, with a level for health checks and one for our own faults."""
+
+    def debug(self, event: str, /, **keys: object) -> object:
+        """Note what only someone who searches wants to see."""
+
+    def error(self, event: str, /, **keys: object) -> object:
+        """Note a fault of ours; `exc_info=True` adds the traceback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebParts:
+    """The ports, and the few settings that show in answers.
+
+    `readiness` names each outside part with a check that raises LonghaulError while the part is
+    not usable. `allowed_origins` are the foreign origins, such as `https://app.example.com`, whose
+    pages may open a WebSocket here.
+    """
+
+    submit: SubmitParts
+    cancel: CancelParts
+    redrive: RedriveParts
+    store: JobStore
+    objects: ObjectStore
+    source: EventSource
+    authenticator: Authenticator
+    clock: Clock
+    chance: Chance
+    log: WebLog
+    readiness: Mapping[str, Callable[[], None]]
+    default_model: ModelId
+    max_request_bytes: int
+    url_lifetime: timedelta
+    allowed_origins: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,135 @@
+"""GET /v1/ws: who may open a WebSocket, and how one is opened and ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flask import g, request
+from flask_sock import Sock
+
+from jobs.errors import Unauthenticated
+from web.background import spawn
+from web.caller import identify_caller, is_own_origin
+from web.errors import Draining, OriginRefused, UpgradeRequired
+from web.outbox import Outbox
+from web.sockets import Conversation
+from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
+from web.wire_socket import WireSocket, reader_thread
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from simple_websocket import Server
+
+    from jobs.job import UserId
+    from web.hub import Hub
+    from web.job_json import JobWriter
+    from web.parts import WebParts
+
+PATH = "/v1/ws"
+_ENDPOINT = "watch"
+_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+_KEY_BYTES = 16
+# All that simple-websocket may see of the request. It parses the headers once more, more strictly
+# than gunicorn, and raises what nobody catches; compression would cost 90 KB a socket.
+_SEEN = frozenset({"HTTP_UPGRADE", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION"})
+_HANDSHAKE = {"HTTP_HOST": "longhaul", "HTTP_CONNECTION": "Upgrade"}
+
+
+class SocketRoutes:
+    """The WebSocket's route; everything that can be refused is refused before the handshake."""
+
+    def __init__(self, parts: WebParts, hub: Hub, writer: JobWriter) -> None:
+        self._parts = parts
+        self._hub = hub
+        self._writer = writer
+
+    def add_to(self, app: Flask) -> None:
+        """Add the route."""
+        app.config["SOCK_SERVER_OPTIONS"] = {
+            "ping_interval": PING_SECONDS,
+            "max_message_size": MAX_MESSAGE_CHARACTERS,
+            "thread_class": reader_thread,
+        }
+        app.before_request(self._admit)
+        app.add_url_rule(PATH, "no_watch", _ask_for_upgrade)
+        Sock(app).route(PATH, endpoint=_ENDPOINT)(self._hold)
+
+    def _admit(self) -> None:
+        """Check a handshake and prepare the environ that simple-websocket reads."""
+        if request.endpoint != _ENDPOINT:
+            return
+        if not _is_handshake():
+            raise UpgradeRequired("this is no WebSocket handshake of version 13")
+        if not is_own_origin(request.headers, self._parts.allowed_origins):
+            raise OriginRefused("pages of this origin may not open a WebSocket here")
+        if self._hub.is_draining:
+            raise Draining("this process is restarting; connect again")
+        g.is_named = "Authorization" in request.headers
+        g.user = self._caller()
+        g.socket = _take_over_socket(request.environ, {"X-Amzn-Trace-Id": g.trace.header})
+
+    def _caller(self) -> UserId | None:
+        try:
+            return identify_caller(request.headers, self._parts.authenticator)
+        except Unauthenticated:
+            if g.is_named:
+                raise
+            return None
+
+    def _hold(self, server: Server) -> None:
+        wire = ServerWire(server, g.socket)
+        wire.attend()
+        outbox = Outbox(wire, spawn)
+        conversation = Conversation(
+            wire=wire,
+            outbox=outbox,
+            hub=self._hub,
+            parts=self._parts,
+            writer=self._writer,
+            user=g.user,
+            is_named=g.is_named,
+            trace=g.trace,
+        )
+        self._parts.log.info("socket_opened", trace_id=g.trace.id)
+        try:
+            conversation.hold()
+        finally:
+            wire.finish()
+        duration = self._parts.clock.now() - g.started_at
+        self._parts.log.info(
+            "socket_closed",
+            code=int(outbox.ending.code) if outbox.ending else wire.peer_close_code,
+            duration_ms=round(duration.total_seconds() * 1000, 1),
+            trace_id=g.trace.id,
+        )
+
+
+def _ask_for_upgrade() -> NoReturn:
+    raise UpgradeRequired("this address speaks WebSocket only")
+
+
+def _is_handshake() -> bool:
+    headers = request.headers
+    try:
+        key = base64.b64decode(headers.get("Sec-WebSocket-Key", "").strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return (
+        request.method == "GET"
+        and len(key) == _KEY_BYTES
+        and headers.get("Sec-WebSocket-Version", "").strip() == "13"
+    )
+
+
+def _take_over_socket(environ: dict[str, Any], headers: dict[str, str]) -> WireSocket:
+    name = next((name for name in _SOCKETS if name in environ), None)
+    if name is None:
+        raise UpgradeRequired("the server in front of this app gives no socket")
+    sock = WireSocket(environ[name], headers=headers)
+    for key in [key for key in environ if key.startswith("HTTP_") and key not in _SEEN]:
+        del environ[key]
+    environ |= _HANDSHAKE
+    environ[name] = sock
+    return sock

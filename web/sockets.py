@@ -1,0 +1,187 @@
+"""Sockets: the protocol of one WebSocket, from its first message to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobs.errors import InvalidRequest, JobNotFound, LonghaulError, Unauthenticated
+from jobs.job import parse_job_id
+from web.caller import identify_token
+from web.outbox import CloseCode
+from web.pace import BURST, MESSAGES_PER_SECOND, Pace
+from web.problems import detail_of
+from web.socket_listener import SocketListener
+from web.socket_messages import (
+    Auth,
+    Ping,
+    Subscribe,
+    Unsubscribe,
+    authenticated,
+    error,
+    pong,
+    read_message,
+    unsubscribed,
+)
+from web.wire import WireClosed, text_frame
+
+if TYPE_CHECKING:
+    from jobs.job import JobId, UserId
+    from jobs.trace import Trace
+    from web.hub import Hub
+    from web.job_json import JobWriter
+    from web.outbox import Outbox
+    from web.parts import WebParts
+    from web.socket_messages import ClientMessage
+    from web.wire import Wire
+
+AUTH_SECONDS = 10.0
+MAX_SUBSCRIPTIONS = 100
+_MAX_ECHO = 100  # characters of a client's word that go back to it
+
+
+class Conversation:
+    """One connection, held by one thread.
+
+    `user` is whom the handshake's header named, or the anonymous user where such are welcome, or
+    None: then the first message must be `auth`. `is_named` says that a credential was shown.
+    """
+
+    def __init__(  # noqa: PLR0913 - a connection, its two ends and who is calling
+        self,
+        *,
+        wire: Wire,
+        outbox: Outbox,
+        hub: Hub,
+        parts: WebParts,
+        writer: JobWriter,
+        user: UserId | None,
+        is_named: bool,
+        trace: Trace,
+    ) -> None:
+        self._wire = wire
+        self._outbox = outbox
+        self._hub = hub
+        self._parts = parts
+        self._writer = writer
+        self._user = user
+        self._is_named = is_named
+        self._trace = trace
+        self._pace = Pace(parts.clock.now())
+        self._listener: SocketListener | None = None
+
+    def hold(self) -> None:
+        """Talk until either side ends the connection; when this returns, it has ended."""
+        try:
+            if self._user is not None:
+                self._listen_as(self._user)
+            while self._outbox.ending is None:
+                self._take(self._wire.receive(None if self._listener else AUTH_SECONDS))
+                self._outbox.wait_for_room()
+        except WireClosed:
+            self._outbox.abandon()
+        except Exception as fault:  # noqa: BLE001 - the top of the connection
+            self._break_off(fault)
+        finally:
+            self._stop_listening()
+        self._outbox.wait_until_ended()
+
+    def _take(self, message: str | bytes | None) -> None:
+        """Answer one message; one that cannot be taken gets an error, and the talk goes on."""
+        if not self._pace.is_kept(self._parts.clock.now()):
+            pace = f"more than {MESSAGES_PER_SECOND:g} messages a second after {BURST:g} at once"
+            self._say_error("too_many_messages", pace)
+            self._outbox.end(CloseCode.TOO_MANY_MESSAGES, "too many messages")
+            return
+        about: str | None = None
+        try:
+            if self._listener is None:
+                self._admit(message)
+            elif message is not None:
+                asked = read_message(message)
+                about = getattr(asked, "job_id", None)
+                self._answer(asked, self._listener)
+        except Unauthenticated as refusal:
+            self._say_error(refusal.code, detail_of(refusal))
+            self._outbox.end(CloseCode.UNAUTHENTICATED, "unauthenticated")
+        except LonghaulError as refusal:
+            self._say_error(refusal.code, detail_of(refusal), about=about)
+
+    def _admit(self, message: str | bytes | None) -> None:
+        """Take the first message, which must say who is calling. Raises Unauthenticated."""
+        if message is None:
+            raise Unauthenticated(f"no auth message within {AUTH_SECONDS:g} s")
+        try:
+            asked = read_message(message)
+        except LonghaulError as refusal:
+            raise Unauthenticated(f"send auth first: {detail_of(refusal)}") from refusal
+        if not isinstance(asked, Auth):
+            raise Unauthenticated("send auth first")
+        self._authenticate(asked.token)
+
+    def _answer(self, asked: ClientMessage, listener: SocketListener) -> None:
+        match asked:
+            case Subscribe(job_id=text, after=after):
+                job_id = _job_id(text)
+                if listener.watch_count >= MAX_SUBSCRIPTIONS and not listener.is_watching(job_id):
+                    raise InvalidRequest(f"a socket watches {MAX_SUBSCRIPTIONS} jobs at most")
+                listener.subscribe(job_id, after=after)
+            case Unsubscribe(job_id=text):
+                job_id = _job_id(text)
+                listener.unsubscribe(job_id)
+                self._say(unsubscribed(job_id))
+            case Auth(token=token):
+                self._authenticate(token)
+            case Ping():
+                self._say(pong())
+
+    def _authenticate(self, token: str) -> None:
+        """Take a credential; once one was shown, or jobs are watched, the user stays the same."""
+        user = identify_token(token, self._parts.authenticator)
+        if self._listener is None or user != self._user:
+            if self._listener is not None and (self._is_named or self._listener.watch_count):
+                raise InvalidRequest("this connection belongs to another user already")
+            self._stop_listening()
+            self._listen_as(user)
+        self._is_named = True
+        self._say(authenticated())
+
+    def _listen_as(self, user: UserId) -> None:
+        self._user = user
+        self._listener = SocketListener(
+            user=user,
+            hub=self._hub,
+            store=self._parts.store,
+            writer=self._writer,
+            outbox=self._outbox,
+        )
+        self._listener.open()
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _break_off(self, fault: Exception) -> None:
+        if isinstance(fault, LonghaulError):
+            self._parts.log.warning(
+                "socket_refused", code=fault.code, reason=str(fault), trace_id=self._trace.id
+            )
+            self._say_error(fault.code, detail_of(fault))
+        else:
+            self._parts.log.error("socket_failed", trace_id=self._trace.id, exc_info=fault)
+            self._say_error(LonghaulError.code, detail_of(LonghaulError()))
+        self._outbox.end(CloseCode.INTERNAL_ERROR, "internal error")
+
+    def _say(self, message: str) -> None:
+        self._outbox.offer(text_frame(message))
+
+    def _say_error(self, code: str, detail: str, *, about: str | None = None) -> None:
+        job_id = None if about is None else about[:_MAX_ECHO]
+        self._say(error(code=code, detail=detail, job_id=job_id, trace_id=self._trace.id))
+
+
+def _job_id(text: str) -> JobId:
+    job_id = parse_job_id(text)
+    if job_id is None:
+        raise JobNotFound("no job can have this id")
+    return job_id

@@ -1,0 +1,1 @@
+"""The engine room: Celery's tasks and the change feed."""

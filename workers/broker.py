@@ -1,0 +1,81 @@
+"""Celery over Redis: a message is a hint, and the row is the truth.
+
+The measurement behind each setting is in docs/decisions/0003-celery-is-a-hint.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import kombu.exceptions
+from celery import Celery
+
+from jobs.errors import Unavailable
+from workers.messages import RUN_TASK, write_message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs.task import Task
+
+RUN_QUEUE = "longhaul.run"
+
+
+def make_celery(redis_url: str, *, connections: int) -> Celery:
+    """Make the application, which connects to nothing yet."""
+    celery = Celery("longhaul", set_as_current=False)
+    celery.conf.update(
+        broker_url=redis_url,
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            # kombu passes None by default and then hangs for ever on a half-open socket.
+            "socket_timeout": 5,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "max_connections": connections,
+        },
+        task_ignore_result=True,
+        # Early acknowledgement: what is lost with a worker is found again from the row; late
+        # acknowledgement runs a second copy whenever the connection drops (celery #6951).
+        task_acks_late=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        task_default_queue=RUN_QUEUE,
+        task_serializer="json",
+        accept_content=["json"],
+        timezone="UTC",
+    )
+    return celery
+
+
+class CeleryTaskQueue:
+    """jobs.ports.TaskQueue."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def enqueue(self, tasks: Sequence[Task]) -> None:
+        """Hand tasks to the broker; when it returns, the broker has them all."""
+        if not tasks:
+            return
+        try:
+            with self._celery.producer_or_acquire() as producer:
+                for task in tasks:
+                    message = write_message(task)
+                    self._celery.send_task(
+                        RUN_TASK,
+                        args=(task.job_id,),
+                        kwargs=message.fields,
+                        headers=message.headers,
+                        queue=RUN_QUEUE,
+                        producer=producer,
+                        retry=False,
+                    )
+        except (kombu.exceptions.KombuError, OSError) as error:
+            raise Unavailable("broker", f"Redis takes no tasks ({type(error).__name__})") from error

@@ -1,0 +1,103 @@
+"""The desk: takes a task, runs its job, and decides what a task that came too early waits for.
+
+This is a process top: what run_job raises ends here.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jobs.claim import ClaimRefused
+from jobs.errors import ClaimLost, Unavailable
+from jobs.run import run_job
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jobs.ports import TaskQueue
+    from jobs.running import RunParts
+    from jobs.task import Task
+    from workers.timers import Timers
+
+_AGAIN = timedelta(seconds=2)  # after the store or the broker could not be reached
+
+
+class Desk:
+    """Runs jobs for one worker process, many at a time, each in its caller's thread."""
+
+    def __init__(self, *, parts: RunParts, queue: TaskQueue, timers: Timers) -> None:
+        self._parts = parts
+        self._queue = queue
+        self._timers = timers
+        self._lock = threading.Lock()
+        self._parked: set[Task] = set()
+        self._draining = False
+
+    def run(self, task: Task) -> None:
+        """Run the job now, or once its wait is over; never raises."""
+        if task.not_before is not None and task.not_before > self._parts.clock.now():
+            self._park(task, task.not_before)
+            return
+        try:
+            ended = run_job(task, self._parts)
+        except ClaimLost:
+            self._parts.log.warning("run_fenced", **_keys(task))
+        except Unavailable as error:
+            self._parts.log.warning("run_unavailable", reason=str(error), **_keys(task))
+            self._park(task, self._parts.clock.now() + _AGAIN)
+        except Exception as error:  # noqa: BLE001 - a worker outlives any job
+            self._parts.log.warning("run_broke", error=repr(error), **_keys(task))
+        else:
+            self._park_if_early(task, ended)
+
+    def _park_if_early(self, task: Task, ended: object) -> None:
+        match ended:
+            case ClaimRefused(status=status, not_before=not_before) if (
+                not_before is not None and status is not None and status.is_pending
+            ):
+                self._park(task, not_before)
+
+    def _park(self, task: Task, until: datetime) -> None:
+        """Hold the task in memory and enqueue it when it is due: a hint, the row has the wait."""
+        task = replace(task, not_before=until)
+        with self._lock:
+            self._parked.add(task)
+            draining = self._draining
+        if draining:
+            self._enqueue_again(task)
+            return
+        self._parts.log.info("task_parked", until=until.isoformat(), **_keys(task))
+        self._timers.call_at(until, lambda: self._enqueue_again(task))
+
+    def hand_over_parked(self) -> int:
+        """Give what is parked here, now and later, back to the broker for another worker; count."""
+        with self._lock:
+            self._draining = True
+            parked = list(self._parked)
+        for task in parked:
+            self._enqueue_again(task)
+        return len(parked)
+
+    def _enqueue_again(self, task: Task) -> None:
+        with self._lock:
+            if task not in self._parked:
+                return
+            self._parked.discard(task)
+        try:
+            self._queue.enqueue([replace(task, enqueued_at=self._parts.clock.now())])
+        except Unavailable as error:
+            self._parts.log.warning("enqueue_failed", reason=str(error), **_keys(task))
+            self._park_again(task)
+
+    def _park_again(self, task: Task) -> None:
+        with self._lock:
+            self._parked.add(task)
+        again = self._parts.clock.now() + _AGAIN
+        self._timers.call_at(again, lambda: self._enqueue_again(task))
+
+
+def _keys(task: Task) -> dict[str, object]:
+    return {"job_id": task.job_id, "trace_id": task.trace.id}

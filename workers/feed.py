@@ -1,0 +1,134 @@
+"""The feed: turns change records into tasks, and remembers how far it got.
+
+A checkpoint is written after the tasks are with the broker, never before: a feed that dies in
+between tells some tasks twice, which costs nothing, and loses none.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from jobs.dispatch import ChangeRecord, tasks_for
+from jobs.errors import LeaseLost, LonghaulError, PositionLost, Unavailable
+from jobs.shards import Checkpoint
+
+if TYPE_CHECKING:
+    from jobs.ports import ChangeStream, Clock, Log, ShardReader, TaskQueue
+    from jobs.shards import Batch, ShardId, StreamName
+    from workers.shard_keeper import ShardKeeper
+
+_HOT = timedelta(seconds=1)  # how long a nudge is believed while the stream shows nothing yet
+_PAUSE_SECONDS = 1.0  # after a part could not be reached
+
+
+class Nudges(Protocol):
+    """The receiving end of jobs.ports.Nudge."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a nudge and say whether one came; never raises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedParts:
+    """What the feed needs. `poll` is the wait between reads when all is quiet, in seconds."""
+
+    stream: ChangeStream
+    keeper: ShardKeeper
+    queue: TaskQueue
+    nudges: Nudges
+    clock: Clock
+    log: Log
+    process: str
+    poll: float
+    reads_per_second: float
+
+
+class Feed:
+    """Reads the shards that it holds in turn; one thread."""
+
+    def __init__(self, parts: FeedParts) -> None:
+        self._parts = parts
+        self._stop = threading.Event()
+        self._readers: dict[ShardId, ShardReader] = {}
+        self._stream: StreamName | None = None
+
+    def run(self) -> None:
+        """Feed until `stop`; outlives any part that goes away for a while."""
+        hot_until = self._parts.clock.now()
+        while not self._stop.is_set():
+            try:
+                came = self.turn()
+            except LonghaulError as error:
+                self._parts.log.warning("feed_waits", reason=str(error))
+                self._stop.wait(_PAUSE_SECONDS)
+                continue
+            now = self._parts.clock.now()
+            hot = now < hot_until and not came
+            gap = 1 / self._parts.reads_per_second
+            nudged = self._parts.nudges.wait(gap if hot or came else self._parts.poll)
+            if nudged:
+                hot_until = self._parts.clock.now() + _HOT
+            elif came:
+                hot_until = now
+        self._parts.keeper.release_all()
+
+    def stop(self) -> None:
+        """End `run` after the turn that is under way."""
+        self._stop.set()
+
+    def turn(self) -> bool:
+        """Read each shard that is held once and say whether anything came. Raises Unavailable."""
+        keeper = self._parts.keeper
+        keeper.keep()
+        if keeper.stream != self._stream:  # a shard of the same name is not the same shard
+            self._readers.clear()
+            self._stream = keeper.stream
+        self._readers = {
+            shard: self._readers.get(shard)
+            or self._parts.stream.open(keeper.stream, shard, after=checkpoint.position)
+            for shard, checkpoint in keeper.held()
+        }
+        counts = [self._pump(shard) for shard in list(self._readers)]
+        return any(counts)
+
+    def _pump(self, shard: ShardId) -> int:
+        """Move one batch from a shard to the broker and give its size."""
+        try:
+            batch = self._readers[shard].read()
+        except PositionLost as error:
+            self._start_over(shard, error)
+            return 0
+        self._enqueue(shard, batch)
+        if batch.position is not None or batch.ended:
+            self._checkpoint(shard, Checkpoint(position=batch.position, ended=batch.ended))
+        return len(batch.records)
+
+    def _enqueue(self, shard: ShardId, batch: Batch) -> None:
+        for record in batch.records:
+            if not isinstance(record, ChangeRecord):
+                self._parts.log.warning("record_passed_over", shard=shard, reason=str(record))
+        records = [record for record in batch.records if isinstance(record, ChangeRecord)]
+        tasks = tasks_for(records, now=self._parts.clock.now(), by=self._parts.process)
+        try:
+            self._parts.queue.enqueue(tasks)
+        except Unavailable:
+            self._readers.pop(shard)  # read again from the checkpoint: nothing is skipped
+            raise
+        if tasks:
+            self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
+
+    def _checkpoint(self, shard: ShardId, checkpoint: Checkpoint) -> None:
+        try:
+            self._parts.keeper.save(shard, checkpoint)
+        except LeaseLost:
+            self._parts.log.info("shard_taken_by_another", shard=shard)
+            self._readers.pop(shard, None)
+
+    def _start_over(self, shard: ShardId, error: PositionLost) -> None:
+        """Read the shard from its oldest record: what comes twice is claimed once."""
+        self._parts.log.warning("feed_started_over", shard=shard, reason=str(error))
+        self._checkpoint(shard, Checkpoint())
+        self._readers.pop(shard, None)

@@ -1,0 +1,61 @@
+"""The feed's entry: the change feed, and the sweep that finds what it missed."""
+
+from __future__ import annotations
+
+import signal
+
+from adapters.wiring import open_feed_parts
+from jobs.shard_leases import FeedId
+from jobs.sweep import SweepParts
+from workers.broker import CeleryTaskQueue, make_celery
+from workers.feed import Feed, FeedParts
+from workers.shard_keeper import ShardKeeper
+from workers.start import read_settings_or_exit
+from workers.sweeper import Sweeper
+
+
+def main() -> None:
+    """Run feed and sweeper until SIGTERM."""
+    settings = read_settings_or_exit("feed")
+    adapters = open_feed_parts(settings)
+    queue = CeleryTaskQueue(make_celery(settings.redis_url, connections=10))
+    feed = Feed(
+        FeedParts(
+            stream=adapters.stream,
+            keeper=ShardKeeper(
+                stream=adapters.stream,
+                leases=adapters.leases,
+                me=FeedId(adapters.process),
+                clock=adapters.clock,
+                log=adapters.log,
+            ),
+            queue=queue,
+            nudges=adapters.nudges,
+            clock=adapters.clock,
+            log=adapters.log,
+            process=adapters.process,
+            poll=settings.feed_poll_seconds,
+            reads_per_second=settings.feed_reads_per_second,
+        )
+    )
+    sweeper = Sweeper(
+        SweepParts(
+            due=adapters.due,
+            store=adapters.store,
+            events=adapters.events,
+            queue=queue,
+            clock=adapters.clock,
+            log=adapters.log,
+            process=adapters.process,
+        ),
+        every=settings.sweep_seconds,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: feed.stop())
+    sweeper.start()
+    feed.run()
+    sweeper.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Keeping claims: each is renewed every third of its lease while its job runs.
+
+This is also where a run learns that it must end: the claim is lost, the job's time is over, or the
+worker drains.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, LonghaulError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jobs.claim import Claim
+    from jobs.ports import Clock, JobStore, Log
+    from workers.timers import Timers
+
+_RENEWERS = 8  # threads: a slow store must not make one renewal wait for all others
+_RENEWALS_A_LEASE = 3
+_TRY_AGAIN = timedelta(seconds=2)  # between tries of a run to renew its own lapsed claim
+
+
+class RenewingLeases:
+    """jobs.ports.Leases over the store, on one timer thread and a few renewing ones."""
+
+    def __init__(self, *, store: JobStore, clock: Clock, log: Log, timers: Timers) -> None:
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._timers = timers
+        self._pool = ThreadPoolExecutor(_RENEWERS, thread_name_prefix="renew")
+        self._kept: set[KeptLease] = set()
+        self._lock = threading.Lock()
+        self._draining = False
+
+    @contextmanager
+    def keep(self, claim: Claim) -> Iterator[KeptLease]:
+        """Renew the claim until the block ends, or its job's time does."""
+        lease = KeptLease(claim, store=self._store, clock=self._clock, log=self._log)
+        with self._lock:
+            self._kept.add(lease)
+            draining = self._draining
+        if draining:
+            lease.hand_over()
+        self._schedule(lease)
+        if (run_by := claim.job.run_by) is not None:
+            self._timers.call_at(run_by, lease.pass_deadline)
+        try:
+            yield lease
+        finally:
+            lease.end()
+            with self._lock:
+                self._kept.discard(lease)
+
+    def hand_over_all(self) -> int:
+        """Let every run release its claim at once, and those that begin later too; count them."""
+        with self._lock:
+            self._draining = True
+            kept = list(self._kept)
+        for lease in kept:
+            lease.hand_over()
+        return len(kept)
+
+    def _schedule(self, lease: KeptLease) -> None:
+        at = self._clock.now() + lease.claim.lease / _RENEWALS_A_LEASE
+        self._timers.call_at(at, lambda: self._pool.submit(self._renew, lease))
+
+    def _renew(self, lease: KeptLease) -> None:
+        if lease.is_over:
+            return
+        try:
+            lease.renew()
+        except ClaimLost:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next renewal may work
+            self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
+        self._schedule(lease)
+
+
+class KeptLease:
+    """jobs.ports.Lease."""
+
+    def __init__(self, claim: Claim, *, store: JobStore, clock: Clock, log: Log) -> None:
+        self.claim = claim
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()
+        self._until = claim.job.lease_until or clock.now()
+        self._tried_at = self._until - _TRY_AGAIN
+        self._reason: LonghaulError | None = None
+        self._ended = False
+        self._break_off: Callable[[], object] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to keep; a run that must end is kept until it has."""
+        return self._ended or isinstance(self._reason, ClaimLost)
+
+    def check(self) -> None:
+        """Raise why the run must end, if it must.
+
+        A lapsed claim is renewed first, if it can be: a process that was stopped for longer than
+        its lease finds out here, before it says or pays anything more.
+        """
+        if self._reason is not None:
+            raise self._reason
+        if self._clock.now() > max(self._until, self._tried_at + _TRY_AGAIN):
+            self._renew_if_the_store_answers()
+
+    def _renew_if_the_store_answers(self) -> None:
+        """Renew, or go on in doubt: what is paid for is kept, and its outcome is conditional."""
+        self._tried_at = self._clock.now()
+        try:
+            self.renew()
+        except Unavailable as error:
+            self._log.warning("renewal_failed", job_id=self.claim.job_id, reason=str(error))
+
+    def renew(self) -> None:
+        """Renew once. Raises ClaimLost, Unavailable."""
+        until = self._clock.now() + self.claim.lease
+        try:
+            self._store.renew(self.claim, until)
+        except ClaimLost as error:
+            self._must_end(error)
+            raise
+        self._until = until
+
+    def pass_deadline(self) -> None:
+        """End the run because the job's time is over."""
+        self._must_end(DeadlinePassed(f"job {self.claim.job_id} did not finish in its time"))
+
+    def hand_over(self) -> None:
+        """End the run because another worker is to go on."""
+        self._must_end(HandedOver(f"job {self.claim.job_id} is handed over"))
+
+    def on_end(self, break_off: Callable[[], object]) -> None:
+        """Call `break_off` as soon as the run must end."""
+        with self._lock:
+            self._break_off = break_off
+            must_end = self._reason is not None
+        if must_end:
+            break_off()
+
+    def end(self) -> None:
+        """Stop keeping; nothing is broken off any more."""
+        with self._lock:
+            self._ended = True
+            self._break_off = None
+
+    def _must_end(self, reason: LonghaulError) -> None:
+        """Note the first reason (a lost claim outdoes the others) and break the call off."""
+        with self._lock:
+            if self._ended:
+                return
+            if self._reason is None or isinstance(reason, ClaimLost):
+                self._reason = reason
+            break_off = self._break_off
+        self._log.warning(
+            "run_must_end",
+            reason=reason.code,
+            job_id=self.claim.job_id,
+            trace_id=self.claim.job.trace.id,
+        )
+        if break_off is not None:
+            break_off()

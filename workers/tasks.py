@@ -1,0 +1,27 @@
+"""The Celery tasks: three lines each, everything else is behind the desk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobs.errors import InvalidRequest
+from workers.messages import RUN_TASK, Message, headers_of, read_message
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from celery.app.task import Task as CeleryTask
+
+    from jobs.ports import Log
+    from workers.desk import Desk
+
+
+def register_tasks(celery: Celery, desk: Desk, log: Log) -> None:
+    """Make the tasks of a worker process."""
+
+    @celery.task(name=RUN_TASK, bind=True, shared=False)
+    def run(self: CeleryTask[..., None], /, job_id: object, **fields: str) -> None:
+        headers = headers_of(vars(self.request))
+        try:
+            desk.run(read_message(job_id, Message(fields=fields, headers=headers)))
+        except InvalidRequest as error:
+            log.warning("task_unreadable", reason=str(error))
