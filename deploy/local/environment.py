@@ -229,6 +229,8 @@ def _for_aws_stand_ins(environ: Mapping[str, str], unnamed: list[Part]) -> dict[
         additions["LONGHAUL_FEED_READS_PER_SECOND"] = "100"
     if not environ.get("LONGHAUL_LOG_FORMAT"):
         additions["LONGHAUL_LOG_FORMAT"] = "console"
+    if not environ.get("LONGHAUL_DRAIN_SECONDS"):
+        additions["LONGHAUL_DRAIN_SECONDS"] = "3"  # honcho kills five seconds after SIGTERM
     if not any(environ.get(variable) for variable in CREDENTIAL_VARIABLES):
         additions |= {
             "AWS_ACCESS_KEY_ID": "local",

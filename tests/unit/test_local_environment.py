@@ -42,6 +42,7 @@ def test_an_empty_environment_gets_every_stand_in_on_loopback() -> None:
         "LONGHAUL_ALLOW_ANONYMOUS": "true",
         "LONGHAUL_FEED_READS_PER_SECOND": "100",
         "LONGHAUL_LOG_FORMAT": "console",
+        "LONGHAUL_DRAIN_SECONDS": "3",
         "PORT": "5000",
     }
 
