@@ -115,9 +115,11 @@ def _refused(error: botocore.exceptions.ClientError) -> ModelError:
     detail = error.response.get("Error", {})
     code = str(detail.get("Code", ""))
     exception = code[:1].upper() + code[1:]  # inside a stream: `throttlingException`
+    by_status = None
     if exception not in _KINDS:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        exception = _by_status(status) or exception
+        by_status = _by_status(status)
+        exception = by_status or exception
     kind = _KINDS.get(exception, _UNKNOWN)
     # Half a surrogate pair could not be written to the row.
     message = str(detail.get("Message") or exception).encode(errors="replace").decode()
@@ -126,5 +128,6 @@ def _refused(error: botocore.exceptions.ClientError) -> ModelError:
         name=f"Bedrock.{exception}",
         error_code=kind.error_code,
         retryable=kind.retryable,
-        may_be_paid=kind.may_be_paid,
+        # A gateway's 502 or 504 says nothing of what the model did behind it.
+        may_be_paid=kind.may_be_paid or by_status == "InternalServerException",
     )

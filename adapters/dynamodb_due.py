@@ -11,13 +11,16 @@ from adapters.aws_errors import code_of, translating
 from adapters.dynamodb_row import from_item, number, text, time, write_steps
 from adapters.schema import OPEN_JOBS
 from jobs.due import SHARDS
+from jobs.errors import RecordUnreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+    from adapters.dynamodb_row import Item
     from jobs.job import Job
+    from jobs.ports import Log
     from jobs.timeline import Step
 
 _PART = "store"
@@ -33,6 +36,7 @@ class DynamoDBDueJobs:
 
     client: DynamoDBClient
     table: str
+    log: Log
 
     def find(self, now: datetime, *, limit: int) -> list[Job]:
         """Find due jobs, from every shard of the index in turn."""
@@ -50,11 +54,18 @@ class DynamoDBDueJobs:
                     row = self.client.get_item(
                         TableName=self.table, Key={"JobId": entry["JobId"]}, ConsistentRead=True
                     ).get("Item")
-                    if row is not None and (job := from_item(row)).due_at is not None:
+                    if row is not None and (job := self._read(row)) is not None:
                         found.append(job)
             if len(found) >= limit:
                 break
         return [job for job in found if job.due_at is not None and job.due_at <= now]
+
+    def _read(self, row: Item) -> Job | None:
+        try:
+            return from_item(row)
+        except RecordUnreadable as error:
+            self.log.warning("row_passed_over", job_id=row["JobId"]["S"], reason=str(error))
+            return None
 
     def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
         """Move the due time, if it is still as in `job`."""

@@ -50,6 +50,7 @@ _CLAIMABLE = (
     " OR (JobStatus = :running AND LeaseUntil < :at)"
 )
 _CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
+_OWN_CHANGE = ("JobStatus", "Epoch", "Seq", "UpdatedAt")
 _HELD = "ClaimToken = :token AND Epoch = :epoch AND JobStatus = :running"
 
 
@@ -201,7 +202,7 @@ class DynamoDBJobStore:
             row = refused.row
             wanted = state_attributes(after)
             # Our own write, retried: nobody else ends a job at this moment with this number.
-            if not row or any(row.get(name) != wanted[name] for name in ("Seq", "UpdatedAt")):
+            if not row or any(row.get(name) != wanted[name] for name in _OWN_CHANGE):
                 raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
         return from_item(row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import threading
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NUDGE_CHANNEL = "longhaul:nudge"
 _HELLO = "longhaul:hello"  # always subscribed, so that a subscription always has a connection
 _HELD_UP_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.05
 _ROUND_TRIP = 500  # messages at most that go to Redis together
 _OUTBOX = 20_000  # messages that may wait
@@ -97,6 +99,7 @@ class RedisEventBus:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()
+                atexit.register(self.flush, _LAST_WORDS_SECONDS)
             self._changed.notify_all()
 
     def _run(self) -> None:

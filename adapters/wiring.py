@@ -175,7 +175,7 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
             tables=dynamodb, streams=connect_streams(), table=settings.table
         ),
         leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(settings.table)),
-        due=DynamoDBDueJobs(client=dynamodb, table=settings.table),
+        due=DynamoDBDueJobs(client=dynamodb, table=settings.table, log=log),
         store=_job_store(dynamodb, settings),
         events=RedisEventBus(client, log),
         nudges=RedisNudges(client),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.expire import run_timeout
+from jobs.expire import expiry_of, run_timeout
 from jobs.job import JobError, OnInterrupted, Result, Usage
 from jobs.outcome import Completed, Expired, Failed, Retrying
 from jobs.retry import RetryAfter
@@ -60,8 +60,8 @@ def over_before_the_call(run: Run) -> Outcome | None:
         run.note(StepName.INTERRUPTED, detail=begun)
         if job.on_interrupted is OnInterrupted.FAIL:
             return interrupt(run)
-    if job.run_by is not None and job.run_by <= run.parts.clock.now():
-        return expire(run)
+    if (error := expiry_of(job, run.parts.clock.now())) is not None:
+        return _expire(run, error)
     return None if run.may_call else exhaust(run)
 
 
@@ -72,8 +72,11 @@ def interrupt(run: Run) -> Failed:
 
 
 def expire(run: Run) -> Expired:
-    """Make the outcome of a job whose time is over."""
-    error = run_timeout(run.claim.job)
+    """Make the outcome of a job whose time to finish is over."""
+    return _expire(run, run_timeout(run.claim.job))
+
+
+def _expire(run: Run, error: JobError) -> Expired:
     step = run.step(StepName.EXPIRED, error=error.code)
     return Expired(at=step.at, seq=run.narrator.take_seq(), error=error, steps=(*run.steps, step))
 

@@ -35,7 +35,7 @@ def expiry_of(job: Job, now: datetime) -> JobError | None:
         return None
     if job.run_by is not None and job.run_by <= now:
         return run_timeout(job)
-    if job.started_at is None and job.start_by is not None and job.start_by <= now:
+    if job.start_by is not None and job.start_by <= (job.started_at or now):
         waited = "it did not start in its time"
         return JobError(code="start_timeout", message=waited, retryable=True)
     return None

@@ -41,9 +41,17 @@ class Sightings:
     def __init__(self, *, failover: timedelta) -> None:
         self._failover = failover
         self._seen: dict[ShardId, tuple[FeedId | None, int, datetime]] = {}
+        self._noted_at: datetime | None = None
 
     def note(self, leases: Sequence[ShardLease], now: datetime) -> None:
-        """Look at all leases, now."""
+        """Look at all leases, now.
+
+        After a pause of ours as long as the failover time nothing is known: the store may have
+        been away, and then nobody could raise a counter.
+        """
+        if self._noted_at is not None and now - self._noted_at >= self._failover:
+            self._seen.clear()
+        self._noted_at = now
         self._seen = {
             lease.shard: known
             if (known := self._seen.get(lease.shard)) and known[:2] == (lease.owner, lease.counter)

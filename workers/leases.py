@@ -7,6 +7,7 @@ worker drains.
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,7 +51,7 @@ class RenewingLeases:
             lease.hand_over()
         self._schedule(lease)
         if (run_by := claim.job.run_by) is not None:
-            self._timers.call_at(run_by, lease.pass_deadline)
+            self._timers.call_at(run_by, _weakly(lease.pass_deadline))
         try:
             yield lease
         finally:
@@ -81,6 +82,17 @@ class RenewingLeases:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next renewal may work
             self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
         self._schedule(lease)
+
+
+def _weakly(method: Callable[[], object]) -> Callable[[], object]:
+    """Call a method of something that may be gone by then: a timer must not keep a job's prompt."""
+    weak = weakref.WeakMethod(method)
+
+    def call() -> None:
+        if (alive := weak()) is not None:
+            alive()
+
+    return call
 
 
 class KeptLease:

@@ -16,6 +16,7 @@ from adapters.memory import MemoryJobStore
 from adapters.schema import feed_table_name
 from jobs.due import DISPATCH_GRACE, next_due_at
 from jobs.timeline import Step, StepName
+from tests.builders import RecordingLog
 from tests.contracts.stories import (
     LEASE,
     START,
@@ -72,7 +73,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     name = clients.make_tables("Contract_DueJobs")
     yield Table(
         store=DynamoDBJobStore(client=clients.dynamodb, table=name, retention=timedelta(days=1)),
-        due=DynamoDBDueJobs(client=clients.dynamodb, table=name),
+        due=DynamoDBDueJobs(client=clients.dynamodb, table=name, log=RecordingLog()),
     )
     for one in (name, feed_table_name(name)):
         clients.dynamodb.delete_table(TableName=one)

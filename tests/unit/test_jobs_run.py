@@ -865,6 +865,32 @@ def test_a_job_whose_time_is_over_at_its_claim_expires_without_a_call() -> None:
     assert (job.due_at, job.lease_until, job.ended_at) == (None, None, parts.clock.now())
 
 
+def test_a_job_that_is_claimed_after_its_time_to_start_expires_without_a_call() -> None:
+    parts = run_parts(clock=ManualClock(NOW + timedelta(hours=5)))
+
+    job = run(parts, a_job(start_timeout=timedelta(seconds=5)))
+
+    assert job.status is JobStatus.EXPIRED
+    assert job.error == JobError(
+        code="start_timeout", message="it did not start in its time", retryable=True
+    )
+    assert model_of(parts).invocations == []
+
+
+def test_a_job_that_started_in_its_time_may_be_retried_after_it() -> None:
+    parts = run_parts(clock=ManualClock(NOW + timedelta(hours=5)))
+    waiting = a_job(
+        status=JobStatus.PENDING_RETRY,
+        attempt=1,
+        epoch=1,
+        seq=1_000_002,
+        started_at=NOW + timedelta(seconds=1),
+        start_timeout=timedelta(seconds=5),
+    )
+
+    assert run(parts, waiting).status is JobStatus.COMPLETED
+
+
 def test_a_job_that_has_a_moment_left_at_its_claim_is_run() -> None:
     parts = run_parts(clock=ManualClock(NOW + timedelta(seconds=9)))
 

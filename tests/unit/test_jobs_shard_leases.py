@@ -83,6 +83,15 @@ def test_a_new_owner_begins_the_time_anew() -> None:
     assert not sightings.is_free(a_lease(0, "another", 3), NOW + FAILOVER)
 
 
+def test_after_a_pause_of_the_observers_own_nobody_is_taken_for_dead() -> None:
+    lease, sightings = a_lease(1, owner="other"), Sightings(failover=FAILOVER)
+    sightings.note([lease], NOW)
+
+    sightings.note([lease], NOW + 2 * FAILOVER)
+
+    assert not sightings.is_free(lease, NOW + 2 * FAILOVER)
+
+
 def test_a_lease_that_was_never_seen_is_not_free() -> None:
     assert not Sightings(failover=FAILOVER).is_free(a_lease(0, "other"), NOW)
 
