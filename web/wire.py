@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from simple_websocket import ConnectionClosed
 from wsproto.utilities import LocalProtocolError
 
+from web.wire_socket import LINGER_SECONDS
+
 if TYPE_CHECKING:
     import threading
 
@@ -116,9 +118,10 @@ class ServerWire:
     def finish(self) -> None:
         """Leave nothing behind that still waits on the connection's descriptor.
 
-        The server closes it next, and its number soon belongs to another connection.
+        The server closes it next, and its number soon belongs to another connection. A reader
+        that still lets the peer read our last words is given the time it takes for that.
         """
-        if not self._sock.ended.is_set():
+        if not self._sock.ended.wait(LINGER_SECONDS):
             self._sock.abort()
         reader: threading.Thread = self._server.thread
         reader.join()
