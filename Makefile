@@ -45,6 +45,15 @@ test-quick: $(READY)  ## Unit and contract tests only: under a minute
 test: $(READY)  ## All tests, against real parts
 	@pytest
 
+JOBS ?= 300
+SEED ?= 1
+ROUNDS ?= 1
+
+.PHONY: faults
+faults: $(READY)  ## Break everything under load and check what holds: JOBS=1000 SEED=1 ROUNDS=3 ONLY=...
+	@exec python -m tests.faults --jobs "$(JOBS)" --seed "$(SEED)" --rounds "$(ROUNDS)" \
+	    $(if $(ONLY),--only "$(ONLY)")
+
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine
 	@ruff check --fix-only .

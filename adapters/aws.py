@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams.client import DynamoDBStreamsClient
     from mypy_boto3_s3.client import S3Client
 
-# The store answers in milliseconds or is in trouble.
-_STORE_SECONDS = 1.5
 _CONNECT_SECONDS = 1.5
 
 # A caller is told within five seconds that a part is away: two tries of the store with its wait
 # between them, or one of the object store. Workers have more time and try more often.
 _CALLERS_TRIES = 2
+_CALLERS_STORE_SECONDS = 1.5
 _CALLERS_OBJECT_SECONDS = 4.0
 _WORKERS_TRIES = 3
+_WORKERS_STORE_SECONDS = 5.0
 _WORKERS_OBJECT_SECONDS = 20.0
 
 
@@ -45,7 +45,7 @@ def connect_dynamodb(*, connections: int, for_callers: bool = False) -> DynamoDB
             region_name=_region(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
-                read_timeout=_STORE_SECONDS,
+                read_timeout=_CALLERS_STORE_SECONDS if for_callers else _WORKERS_STORE_SECONDS,
                 max_pool_connections=connections,
                 retries=_tries(_CALLERS_TRIES if for_callers else _WORKERS_TRIES),
                 account_id_endpoint_mode="disabled",

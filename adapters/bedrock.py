@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStre
 
 from __future__ import annotations
 
+import base64
 import codecs
 import operator
 import socket
@@ -39,17 +40,20 @@ class BedrockModel:
     """jobs.ports.Model on Bedrock Runtime."""
 
     client: BedrockRuntimeClient
+    default_max_tokens: int = DEFAULT_MAX_TOKENS
 
     @contextmanager
     def invoke(self, invocation: Invocation) -> Iterator[ConverseAnswering]:
         """Call ConverseStream once; closes the stream at the end, however it ends."""
         with translating_model_errors():
-            answer = self.client.converse_stream(**converse_parameters(invocation))
+            answer = self.client.converse_stream(
+                **converse_parameters(invocation, default_max_tokens=self.default_max_tokens)
+            )
         answering = ConverseAnswering(answer["stream"])
         try:
             yield answering
         finally:
-            answering.close()
+            answering.release()
 
 
 class ConverseAnswering:
@@ -81,9 +85,15 @@ class ConverseAnswering:
             raise broken_off("the stream ended before the answer did")
 
     def close(self) -> None:
-        """Break the call off, from whichever thread; a reader that waits wakes up at once."""
+        """Break the call off, from whichever thread; a reader that waits wakes up at once.
+
+        Only the socket is shut: closing the stream would take it from under its reader.
+        """
         with suppress(OSError, AttributeError):
             _socket_under(self._stream).shutdown(socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Give back what the call holds; for the thread that reads, once it reads no more."""
         with suppress(Exception):
             self._stream.close()
 
@@ -98,13 +108,15 @@ class ConverseAnswering:
         return self._stop_reason
 
 
-def converse_parameters(invocation: Invocation) -> Any:  # noqa: ANN401 - Converse's own shape
+def converse_parameters(
+    invocation: Invocation, *, default_max_tokens: int = DEFAULT_MAX_TOKENS
+) -> Any:  # noqa: ANN401 - Converse's own shape
     """Write ConverseStream's parameters; the metadata shows in Bedrock's invocation logs."""
     prompt = invocation.prompt
     parameters: dict[str, object] = {
         "modelId": invocation.model,
         "messages": _messages(prompt),
-        "inferenceConfig": _inference(invocation.inference),
+        "inferenceConfig": _inference(invocation.inference, default_max_tokens),
         "requestMetadata": {
             "longhaul-job-id": invocation.job,
             "longhaul-attempt": str(invocation.attempt),
@@ -119,12 +131,28 @@ def converse_parameters(invocation: Invocation) -> Any:  # noqa: ANN401 - Conver
 def _messages(prompt: Prompt) -> object:
     if prompt.text is not None:
         return [{"role": "user", "content": [{"text": prompt.text}]}]
-    return prompt.messages
+    return _with_bytes(prompt.messages)
 
 
-def _inference(inference: InferenceConfig) -> InferenceConfigurationTypeDef:
+def _with_bytes(value: object) -> object:
+    """Turn the base64 that JSON has for bytes into bytes, which boto3 encodes by itself."""
+    if isinstance(value, list):
+        return [_with_bytes(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: base64.b64decode(item)
+        if key == "bytes" and isinstance(item, str)
+        else _with_bytes(item)
+        for key, item in value.items()
+    }
+
+
+def _inference(
+    inference: InferenceConfig, default_max_tokens: int
+) -> InferenceConfigurationTypeDef:
     config: InferenceConfigurationTypeDef = {
-        "maxTokens": inference.max_tokens or DEFAULT_MAX_TOKENS
+        "maxTokens": inference.max_tokens or default_max_tokens
     }
     if inference.temperature is not None:
         config["temperature"] = inference.temperature

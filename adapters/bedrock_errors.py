@@ -80,7 +80,8 @@ def translating_model_errors() -> Iterator[None]:
         botocore.eventstream.ParserError,
         urllib3.exceptions.HTTPError,
         OSError,
-        ValueError,  # "I/O operation on closed file": the stream was closed under its reader
+        ValueError,  # "I/O operation on closed file", and
+        AttributeError,  # urllib3's, where its connection went away in mid-read
     ) as error:
         raise broken_off(f"the stream broke off ({type(error).__name__})") from error
 

@@ -90,6 +90,10 @@ def _ensure_ttl(dynamodb: DynamoDBClient, table: str) -> list[str]:
     with translating("store"):
         state = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         if state.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
+            if (attribute := state.get("AttributeName")) != TTL_ATTRIBUTE:
+                raise Misconfigured(
+                    f"table {table} expires rows by {attribute}, which must be {TTL_ATTRIBUTE}"
+                )
             return []
         dynamodb.update_time_to_live(
             TableName=table,
@@ -107,19 +111,24 @@ def _ensure_bucket(s3: S3Client, bucket: str, retention_days: int) -> list[str]:
         except Misconfigured:
             _create_bucket(s3, bucket)
             done.append(f"bucket {bucket} made")
-        s3.put_public_access_block(
-            Bucket=bucket,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
-        s3.put_bucket_lifecycle_configuration(
-            Bucket=bucket, LifecycleConfiguration=bucket_lifecycle(retention_days)
-        )
+        _ensure_lifecycle(s3, bucket, retention_days)
     return done
+
+
+def _ensure_lifecycle(s3: S3Client, bucket: str, retention_days: int) -> None:
+    """Put our rules beside whatever rules an operator's bucket has already."""
+    ours = bucket_lifecycle(retention_days)
+    try:
+        found = s3.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", [])
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) != "NoSuchLifecycleConfiguration":
+            raise
+        found = []
+    ids = {rule["ID"] for rule in ours}
+    theirs = [rule for rule in found if rule.get("ID") not in ids]
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": [*theirs, *ours]}
+    )
 
 
 def _create_bucket(s3: S3Client, bucket: str) -> None:
@@ -132,6 +141,15 @@ def _create_bucket(s3: S3Client, bucket: str) -> None:
                 Bucket=bucket,
                 CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item] # any region's name
             )
+        s3.put_public_access_block(
+            Bucket=bucket,
+            PublicAccessBlockConfiguration={
+                "BlockPublicAcls": True,
+                "IgnorePublicAcls": True,
+                "BlockPublicPolicy": True,
+                "RestrictPublicBuckets": True,
+            },
+        )
     except botocore.exceptions.ClientError as error:
         if code_of(error) in {"BucketAlreadyExists", "AccessDenied"}:
             raise Misconfigured(

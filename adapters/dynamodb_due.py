@@ -12,6 +12,7 @@ from adapters.dynamodb_row import from_item, number, text, time, write_steps
 from adapters.schema import OPEN_JOBS
 from jobs.due import SHARDS
 from jobs.errors import RecordUnreadable
+from jobs.timeline import MOST_SWEEPS_NOTED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,7 +87,7 @@ class DynamoDBDueJobs:
                         ":old": time(job.due_at),
                         ":new": time(until),
                         ":sweeps": number(job.sweeps + 1),
-                        ":steps": write_steps((swept,)),
+                        ":steps": write_steps((swept,) if job.sweeps < MOST_SWEEPS_NOTED else ()),
                     },
                 )
             except botocore.exceptions.ClientError as error:

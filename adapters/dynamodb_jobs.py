@@ -7,6 +7,7 @@ there. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressi
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta  # noqa: TC003 - a dataclass's field type
 from typing import TYPE_CHECKING
@@ -50,7 +51,6 @@ _CLAIMABLE = (
     " OR (JobStatus = :running AND LeaseUntil < :at)"
 )
 _CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
-_OWN_CHANGE = ("JobStatus", "Epoch", "Seq", "UpdatedAt")
 _HELD = "ClaimToken = :token AND Epoch = :epoch AND JobStatus = :running"
 
 
@@ -189,24 +189,24 @@ class DynamoDBJobStore:
 
     def change(self, job: Job, change: Change) -> Job:
         """Write a change by someone who holds no claim, if the row is still as `job` says."""
-        after = changed(job, change)
+        token = text(secrets.token_hex(8))
         try:
             row = self._transition(
-                after,
+                changed(job, change),
                 change.steps,
                 condition="Epoch = :epoch AND JobStatus = :before",
                 values={":epoch": number(job.epoch), ":before": text(job.status)},
-                removes=(*_CALLS, "ClaimToken", "WorkerId"),
+                # Where a claim's token was stands our own, by which a retried write finds itself.
+                sets={"ClaimToken": token},
+                removes=(*_CALLS, "WorkerId"),
             )
         except _RefusedError as refused:
             row = refused.row
-            wanted = state_attributes(after)
-            # Our own write, retried: nobody else ends a job at this moment with this number.
-            if not row or any(row.get(name) != wanted[name] for name in _OWN_CHANGE):
+            if row.get("ClaimToken") != token:
                 raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
         return from_item(row)
 
-    def _transition(
+    def _transition(  # noqa: PLR0913 - one write's whole shape, read by name at two places
         self,
         job: Job,
         steps: tuple[Step, ...],
@@ -214,6 +214,7 @@ class DynamoDBJobStore:
         condition: str,
         values: Mapping[str, Value],
         removes: tuple[str, ...],
+        sets: Mapping[str, Value] | None = None,
     ) -> Mapping[str, Value]:
         """Write the state that a transition leaves, and append its steps."""
         state = state_attributes(job)
@@ -222,19 +223,20 @@ class DynamoDBJobStore:
             state["ExpiresAt"] = number(int(kept.timestamp()))
         else:
             state["ExpiresAt"] = None
-        sets = {name: value for name, value in state.items() if value is not None}
+        written = {name: value for name, value in state.items() if value is not None}
+        written |= sets or {}
         return self._update(
             job.id,
             condition=condition,
             sets={
-                **{name: f":{name}" for name in sets},
+                **{name: f":{name}" for name in written},
                 "Timeline": "list_append(Timeline, :steps)",
             },
             removes=(*removes, *(name for name, value in state.items() if value is None)),
             values={
                 **values,
                 ":steps": write_steps(steps),
-                **{f":{name}": value for name, value in sets.items()},
+                **{f":{name}": value for name, value in written.items()},
             },
         )
 

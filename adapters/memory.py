@@ -30,6 +30,7 @@ from jobs.job import JobStatus
 from jobs.ports import Heard, topic_of_job, topic_of_user
 from jobs.shard_leases import ShardLease
 from jobs.shards import Batch, Checkpoint, Position, Shard, ShardId, StreamName
+from jobs.timeline import MOST_SWEEPS_NOTED
 from jobs.transitions import changed, claimed, is_claimable, settled
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class MemoryJobStore:
             row = self._jobs.get(job.id)
             if row is None or row.due_at is None or row.due_at != job.due_at:
                 return False
-            timeline = (*row.timeline, swept)
+            noted = (swept,) if row.sweeps < MOST_SWEEPS_NOTED else ()
+            timeline = (*row.timeline, *noted)
             self._write(replace(row, due_at=until, sweeps=row.sweeps + 1, timeline=timeline))
             return True
 
@@ -293,6 +295,8 @@ class MemoryChangeStream:
         """Append a change of a row to the open shard."""
         with self._lock:
             self._written += 1
+            was_open = before is not None and not before.status.is_terminal
+            has_ended = was_open and after.status.is_terminal
             self._records[self._open].append(
                 ChangeRecord(
                     sequence_number=f"{self._written:021d}",
@@ -303,6 +307,7 @@ class MemoryChangeStream:
                     after=after.status,
                     trace=after.trace,
                     not_before=after.not_before,
+                    ended=after if has_ended else None,
                 )
             )
 

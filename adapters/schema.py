@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef
-    from mypy_boto3_s3.type_defs import BucketLifecycleConfigurationTypeDef
+    from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef
 
 OPEN_JOBS = "OpenJobs"
 USER_JOBS = "UserJobs"
@@ -78,16 +78,14 @@ def feed_table_name(jobs: str) -> str:
     return f"{jobs}_Feed"
 
 
-def bucket_lifecycle(retention_days: int) -> BucketLifecycleConfigurationTypeDef:
-    """Define when prompts and results go: after their rows."""
-    return {
-        "Rules": [
-            {
-                "ID": "longhaul-retention",
-                "Status": "Enabled",
-                "Filter": {"Prefix": ""},
-                "Expiration": {"Days": retention_days + _OBJECTS_OUTLIVE_ROWS_DAYS},
-                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2},
-            }
-        ]
-    }
+def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
+    """Define when prompts and results go: after their rows. Nothing else in the bucket is ours."""
+    return [
+        {
+            "ID": f"longhaul-{prefix}",
+            "Status": "Enabled",
+            "Filter": {"Prefix": f"{prefix}/"},
+            "Expiration": {"Days": retention_days + _OBJECTS_OUTLIVE_ROWS_DAYS},
+        }
+        for prefix in ("prompts", "results")
+    ]

@@ -8,6 +8,7 @@ here nor among the stand-ins' own is a mistake, and is refused.
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -31,6 +32,11 @@ STAND_INS_OWN = frozenset(
         "LONGHAUL_BEDROCK_FIRST_TOKEN_SECONDS",
     }
 )
+_USER = re.compile(r"[A-Za-z0-9._@-]+")
+_KEY = re.compile(r"[!-+\--~]{16,}")  # visible, and no comma
+_REDIS = (
+    r"^(rediss?://([^/?#@]*@)?(\[[0-9a-fA-F:]+\]|[^/?#:@]*)(:\d{1,5})?(/\d*)?(\?.*)?|unix://.+)$"
+)
 _KIB = 1024
 _MIB = 1024 * _KIB
 
@@ -40,10 +46,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    redis_url: str = Field(validation_alias="REDIS_URL", pattern=r"^(redis|rediss|unix)://")
+    redis_url: str = Field(validation_alias="REDIS_URL", pattern=_REDIS)
     table: str = Field(default="LLM_Jobs", pattern=r"^[A-Za-z0-9_.-]{3,200}$")
-    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    bucket: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]|\.[a-z0-9]){1,61}[a-z0-9]$")
     default_model: str = Field(default="amazon.nova-lite-v1:0", min_length=1, max_length=2048)
+    default_max_tokens: int = Field(default=4096, ge=1, le=2**31 - 1)
     allow_anonymous: bool = False
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
 
@@ -78,7 +85,7 @@ class Settings(BaseSettings):
             return value
         try:
             return RetryPolicy.from_asl(json.loads(str(value)))
-        except (json.JSONDecodeError, Misconfigured) as error:
+        except (json.JSONDecodeError, RecursionError, Misconfigured) as error:
             raise ValueError(f"not ASL's Retry list: {error}") from error
 
     @field_validator("api_keys", mode="before")
@@ -88,8 +95,11 @@ class Settings(BaseSettings):
         if isinstance(value, dict):
             return value
         pairs = [pair.strip().partition(":") for pair in str(value).split(",") if pair.strip()]
-        if any(not user or len(key) < 16 for user, _, key in pairs):  # noqa: PLR2004 - told below
-            raise ValueError("must be user:key,user:key with keys of at least 16 characters")
+        if not all(_USER.fullmatch(user) and _KEY.fullmatch(key) for user, _, key in pairs):
+            raise ValueError(
+                "must be user:key,user:key; users of letters, digits and ._@-, keys of at least 16"
+                " visible ASCII characters"
+            )
         if len({key for _, _, key in pairs}) < len(pairs):
             raise ValueError("names one key twice")
         return {key: user for user, _, key in pairs}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
-from adapters.dynamodb_row import read_trace
+from adapters.dynamodb_row import from_item, read_trace
 from jobs.dispatch import Change, ChangeRecord
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable
 from jobs.job import JobId, JobStatus
@@ -155,7 +155,14 @@ def _read_record(record: RecordTypeDef) -> ChangeRecord:
         after=_status(new),
         trace=read_trace(new) if new else None,
         not_before=read_time(new["NotBefore"]["S"]) if "NotBefore" in new else None,
+        ended=from_item(new) if _has_ended(_status(old), _status(new)) else None,
     )
+
+
+def _has_ended(before: JobStatus | None, after: JobStatus | None) -> bool:
+    if after is None or not after.is_terminal:
+        return False
+    return before is not None and not before.is_terminal
 
 
 def _status(image: dict[str, Value]) -> JobStatus | None:

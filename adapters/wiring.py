@@ -150,7 +150,8 @@ def open_worker_parts(
         model=BedrockModel(
             client=connect_bedrock(
                 connections=connections, read_timeout=settings.bedrock_read_timeout_seconds
-            )
+            ),
+            default_max_tokens=settings.default_max_tokens,
         ),
         leases=leases,
         events=RedisEventBus(connect_redis(settings.redis_url, connections=connections), log),

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from jobs.events import terminal_event
 from jobs.task import Task
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.job import JobId, JobStatus
+    from jobs.events import Event
+    from jobs.job import Job, JobId, JobStatus
     from jobs.trace import Trace
 
 
@@ -27,7 +29,8 @@ class Change(StrEnum):
 class ChangeRecord:
     """One entry of the table's stream, as far as dispatch cares.
 
-    `before` and `after` are the statuses in the old and the new image, None where there is none.
+    `before` and `after` are the statuses in the old and the new image, None where there is none;
+    `ended` is the row of a job that this change has ended.
     `at` is when the change was written, to the second.
     """
 
@@ -39,6 +42,16 @@ class ChangeRecord:
     after: JobStatus | None
     trace: Trace | None
     not_before: datetime | None = None
+    ended: Job | None = None
+
+
+def announcements_for(records: list[ChangeRecord]) -> list[Event]:
+    """Make the terminal event of each record that says a job has ended: the row is the outbox.
+
+    The worker tells it too, and sooner; watchers drop by its number what they have heard.
+    """
+    events = (terminal_event(record.ended) for record in records if record.ended is not None)
+    return [event for event in events if event is not None]
 
 
 def tasks_for(records: list[ChangeRecord], *, now: datetime, by: str) -> list[Task]:

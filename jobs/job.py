@@ -84,7 +84,10 @@ Payload = Inline | Stored
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferenceConfig:
-    """How the model is to answer; None leaves it to the model."""
+    """How the model is to answer; None leaves it to the model.
+
+    But for `max_tokens`, which the deployment sets where the caller does not.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIRST_WAIT = timedelta(milliseconds=250)
-_LONGEST_WAIT = timedelta(seconds=5)
+_LONGEST_WAIT = timedelta(seconds=1)  # the holder must be back before the sweep is
 
 
 def patiently(

@@ -10,7 +10,7 @@ from jobs.errors import JobMoved, NotRedrivable
 from jobs.events import Event, EventType
 from jobs.job import JobStatus
 from jobs.outcome import Redriven
-from jobs.timeline import Step, StepName
+from jobs.timeline import MOST_STEPS_TO_REDRIVE, Step, StepName
 
 if TYPE_CHECKING:
     from jobs.job import Job
@@ -39,6 +39,8 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
     """
     if job.status not in _REDRIVABLE:
         raise NotRedrivable(f"job {job.id} is {job.status}; only an ended one without a result is")
+    if len(job.timeline) >= MOST_STEPS_TO_REDRIVE:
+        raise NotRedrivable(f"job {job.id} has been redriven too often; submit a new one")
     now = parts.clock.now()
     redriven = Redriven(
         at=now,

@@ -13,8 +13,9 @@ from jobs.conclude import (
     over_before_the_call,
     retry_or_fail,
 )
-from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, ModelError, Unavailable
+from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, ModelError, NoResult, Unavailable
 from jobs.job import ClaimToken, Inline, ObjectKey, Stored
+from jobs.patience import patiently
 from jobs.ports import Invocation
 from jobs.prompt import Prompt
 from jobs.running import Answer, Run
@@ -60,8 +61,14 @@ def claim_job(task: Task, parts: RunParts) -> Claim | ClaimRefused:
             Step(name=StepName.CLAIMED, at=now, by=parts.worker),
         ),
     )
-    claim = parts.store.claim(task.job_id, terms)
     keys = {"job_id": task.job_id, "trace_id": task.trace.id}
+    # With the same terms: a claim that was given, and whose answer was lost, is given again.
+    claim = patiently(
+        lambda: parts.store.claim(task.job_id, terms),
+        clock=parts.clock,
+        patience=parts.lease / 2,
+        waiting=lambda error: parts.log.warning("claim_waits", reason=str(error), **keys),
+    )
     if isinstance(claim, ClaimRefused):
         parts.log.info("claim_refused", status=claim.status, **keys)
     else:
@@ -94,7 +101,7 @@ def prepare(run: Run) -> Invocation:
     job = run.claim.job
     prompt = job.prompt
     if isinstance(prompt, Stored):
-        text = run.patiently(lambda: run.parts.objects.get(prompt.key), waiting="prompt_waits")
+        text = run.patiently(lambda: _read_prompt(run, prompt), waiting="prompt_waits")
     else:
         text = prompt.text
     return Invocation(
@@ -105,6 +112,16 @@ def prepare(run: Run) -> Invocation:
         inference=job.inference,
         trace=job.trace,
     )
+
+
+def _read_prompt(run: Run, prompt: Stored) -> str:
+    try:
+        return run.parts.objects.get(prompt.key)
+    except NoResult as error:
+        gone = "the prompt is no longer stored; submit the job again"
+        raise ModelError(
+            gone, name="Longhaul.PromptGone", error_code="prompt_gone", retryable=False
+        ) from error
 
 
 def collect(run: Run, invocation: Invocation) -> Answer:

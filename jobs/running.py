@@ -112,6 +112,7 @@ class Run:
         self.patiently(
             lambda: self.parts.store.mark_invoked(self.claim, step), waiting="call_waits"
         )
+        self.lease.check()  # the mark may have taken long; what lapsed meanwhile must not pay
         self.has_invoked = True
 
     def note(self, name: StepName, *, detail: str | None = None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.due import next_due_at
-from jobs.errors import JobMoved
+from jobs.errors import JobMoved, Misconfigured, Unavailable
 from jobs.expire import ExpireParts, expire_job, expiry_of
 from jobs.task import Task
 from jobs.timeline import Step, StepName
@@ -45,9 +45,27 @@ def sweep(parts: SweepParts) -> int:
     """
     now = parts.clock.now()
     jobs = parts.due.find(now, limit=BATCH)
-    tasks = [task for job in jobs if (task := _move(job, now, parts)) is not None]
-    parts.queue.enqueue(tasks)
+    tasks: list[Task] = []
+    try:
+        for job in jobs:
+            tasks += _move_or_pass_over(job, now, parts)
+    finally:
+        parts.queue.enqueue(tasks)  # what was put off must be triggered, whatever came after it
     return len(jobs)
+
+
+def _move_or_pass_over(job: Job, now: datetime, parts: SweepParts) -> list[Task]:
+    """Move one job; one that cannot be moved must not stand in the way of all others."""
+    try:
+        task = _move(job, now, parts)
+    except (Unavailable, Misconfigured):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        parts.log.warning(
+            "row_passed_over", job_id=job.id, trace_id=job.trace.id, reason=repr(error)
+        )
+        return []
+    return [] if task is None else [task]
 
 
 def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:

@@ -31,6 +31,12 @@ class StepName(StrEnum):
     REDRIVEN = "redriven"
 
 
+# A row has 400 KB in all. A job waits, is swept and is run in bounded steps; what a caller can
+# repeat at will ends here.
+MOST_STEPS_TO_REDRIVE = 200
+MOST_SWEEPS_NOTED = 20
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """One step: `by` is the process that took it, `error` an error code, `detail` for people."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adapters.memory import ManualClock, MemoryChangeStream, MemoryShardLeases, MemoryTaskQueue
+from adapters.memory import (
+    ManualClock,
+    MemoryChangeStream,
+    MemoryEvents,
+    MemoryShardLeases,
+    MemoryTaskQueue,
+)
 from jobs.job import Job, JobId
 from jobs.shard_leases import FeedId
 from jobs.shards import Shard, StreamName
@@ -115,6 +121,7 @@ class Feeds:
                 stream=self.stream,
                 keeper=keeper,
                 queue=self.queue,
+                events=MemoryEvents(),
                 nudges=QuietNudges(),
                 clock=self.clock,
                 log=log,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -33,6 +35,7 @@ NOT_YET = frozenset(
     }
 )
 MAX_METADATA = 50
+MAX_METADATA_BYTES = 16 * 1024  # it stands in the row, beside prompt, result and timeline
 MAX_PROBLEMS = 20  # told at once
 MAX_FIELD_CHARACTERS = 200  # of a path that is told back
 SMALLEST_FRACTION = 1e-6  # DynamoDB's numbers end at 1e-130; no model tells these from 0
@@ -60,7 +63,38 @@ def _has_one_kind(block: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(block["text"], str):
             raise PydanticCustomError("block", "text must be a string")
         _is_written(block["text"])
+    _check_inside(block)
     return block
+
+
+def _check_inside(value: object) -> None:
+    """Refuse, at any depth, what Bedrock would read with our rights, and bytes that are none."""
+    if isinstance(value, list):
+        for item in value:
+            _check_inside(item)
+    if not isinstance(value, dict):
+        return
+    for key, item in value.items():
+        if key == "s3Location":
+            raise PydanticCustomError("block", "s3Location is not accepted: send the bytes")
+        if key == "bytes" and not _is_base64(item):
+            raise PydanticCustomError("block", "bytes must be base64")
+        _check_inside(item)
+
+
+def _is_base64(value: object) -> bool:
+    try:
+        base64.b64decode(value, validate=True)  # type: ignore[arg-type] # refused below if no text
+    except (binascii.Error, ValueError, TypeError):
+        return False
+    return isinstance(value, str)
+
+
+def _is_small(metadata: dict[str, str]) -> dict[str, str]:
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+    if size > MAX_METADATA_BYTES:
+        raise PydanticCustomError("too_long", f"must be {MAX_METADATA_BYTES} bytes at most in all")
+    return metadata
 
 
 Text = Annotated[str, AfterValidator(_is_written)]
@@ -70,6 +104,11 @@ StopSequence = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 ModelName = Annotated[Text, StringConstraints(max_length=2048, pattern=r"^[!-~]+$")]
+
+
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA), AfterValidator(_is_small)
+]
 
 
 class _Body(BaseModel):
@@ -100,9 +139,7 @@ class JobBody(_Body):
     messages: Annotated[list[MessageBody], Field(min_length=1)] | None = None
     system: Text | None = None
     inference_config: InferenceBody | None = None
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA)] | None = (
-        None
-    )
+    metadata: Metadata | None = None
     start_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
     run_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
     retention_s: Annotated[int, Field(ge=60, le=LONGEST_RETENTION_S)] | None = None

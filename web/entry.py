@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from adapters.logs import configure_logs, get_log
@@ -38,6 +39,7 @@ def open_app(settings: Settings) -> Flask:
             default_model=ModelId(settings.default_model),
             max_request_bytes=settings.max_request_bytes,
             url_lifetime=settings.url_lifetime,
+            longest_retention=timedelta(days=settings.retention_days),
         )
     )
     hub_of(app).start()

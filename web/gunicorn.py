@@ -44,6 +44,10 @@ limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 control_socket_disable = True  # it would be opened under $HOME, which containers keep read-only
+# What a client says of another server in front of this one is not believed: SCRIPT_NAME made a 500.
+forwarder_headers = ""
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
 accesslog = None  # web/app.py tells of each request
 errorlog = "-"
 loglevel = "info"

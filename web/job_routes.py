@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response, g, request
 
 from jobs.cancel import cancel_job
-from jobs.errors import JobNotFound
+from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
 from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, Stored, parse_job_id
 from jobs.redrive import redrive_job
 from jobs.results import get_own_job, result_of
@@ -20,6 +20,8 @@ from web.json_text import parse_json, write_json
 from web.request_body import read_json_body
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from flask import Flask
 
     from jobs.job import Job, UserId
@@ -48,6 +50,7 @@ class JobRoutes:
         user = self._caller()
         data = read_json_body(request, max_bytes=self._parts.max_request_bytes)
         body, prompt = read_job_body(parse_json(data))
+        self._check_retention(body.retention)
         job = submit_job(
             JobRequest(
                 user=user,
@@ -104,6 +107,14 @@ class JobRoutes:
         response = _json_response(self._writer.write(job), status=HTTPStatus.ACCEPTED)
         response.headers["Location"] = links_of(job)["self"]
         return self._with_state(response, job)
+
+    def _check_retention(self, asked: timedelta | None) -> None:
+        """Refuse to keep a row for longer than its prompt and result are kept."""
+        longest = self._parts.longest_retention
+        if asked is not None and asked > longest:
+            detail = f"must be {longest.total_seconds():g} at most here"
+            problem = FieldProblem(field="retention_s", detail=detail)
+            raise InvalidRequest(f"retention_s {detail}", problems=(problem,))
 
     def _caller(self) -> UserId:
         return identify_caller(request.headers, self._parts.authenticator)

@@ -32,8 +32,9 @@ class WebLog(Log, Protocol):
 class WebParts:
     """The ports, and the few settings that show in answers.
 
-    `readiness` names each outside part with a check that raises LonghaulError while the part is
-    not usable. `allowed_origins` are the foreign origins, such as `https://app.example.com`, whose
+    `longest_retention` is how long the object store keeps prompts and results. `readiness` names
+    each outside part with a check that raises LonghaulError while the part is not usable.
+    `allowed_origins` are the foreign origins, such as `https://app.example.com`, whose
     pages may open a WebSocket here.
     """
 
@@ -51,4 +52,5 @@ class WebParts:
     default_model: ModelId
     max_request_bytes: int
     url_lifetime: timedelta
+    longest_retention: timedelta
     allowed_origins: frozenset[str] = field(default_factory=frozenset)

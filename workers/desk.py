@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobs.claim import ClaimRefused
-from jobs.errors import ClaimLost, Unavailable
+from jobs.errors import ClaimLost, Misconfigured, Unavailable
 from jobs.run import run_job
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Desk:
         try:
             ended = run_job(task, self._parts)
         except ClaimLost:
-            self._parts.log.warning("run_fenced", **_keys(task))
-        except Unavailable as error:
+            self._parts.log.info("run_fenced", **_keys(task))
+        except (Unavailable, Misconfigured) as error:  # an operator may mend the latter
             self._parts.log.warning("run_unavailable", reason=str(error), **_keys(task))
             self._park(task, self._parts.clock.now() + _AGAIN)
         except Exception as error:  # noqa: BLE001 - a worker outlives any job

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.dispatch import ChangeRecord, tasks_for
+from jobs.dispatch import ChangeRecord, announcements_for, tasks_for
 from jobs.errors import LeaseLost, LonghaulError, PositionLost, Unavailable
 from jobs.shards import Checkpoint
 
 if TYPE_CHECKING:
-    from jobs.ports import ChangeStream, Clock, Log, ShardReader, TaskQueue
+    from jobs.ports import ChangeStream, Clock, EventBus, Log, ShardReader, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
     from workers.shard_keeper import ShardKeeper
 
@@ -38,6 +38,7 @@ class FeedParts:
     stream: ChangeStream
     keeper: ShardKeeper
     queue: TaskQueue
+    events: EventBus
     nudges: Nudges
     clock: Clock
     log: Log
@@ -65,14 +66,12 @@ class Feed:
                 self._parts.log.warning("feed_waits", reason=str(error))
                 self._stop.wait(_PAUSE_SECONDS)
                 continue
-            now = self._parts.clock.now()
-            hot = now < hot_until and not came
-            gap = 1 / self._parts.reads_per_second
-            nudged = self._parts.nudges.wait(gap if hot or came else self._parts.poll)
-            if nudged:
+            # AWS allows so many reads of a shard a second, nudged or not.
+            self._parts.clock.sleep(timedelta(seconds=1 / self._parts.reads_per_second))
+            if came or self._parts.clock.now() < hot_until:
+                continue
+            if self._parts.nudges.wait(self._parts.poll):
                 hot_until = self._parts.clock.now() + _HOT
-            elif came:
-                hot_until = now
         self._parts.keeper.release_all()
 
     def stop(self) -> None:
@@ -117,6 +116,8 @@ class Feed:
         except Unavailable:
             self._readers.pop(shard)  # read again from the checkpoint: nothing is skipped
             raise
+        for event in announcements_for(records):
+            self._parts.events.publish(event)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
 

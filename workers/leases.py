@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _RENEWERS = 8  # threads: a slow store must not make one renewal wait for all others
 _RENEWALS_A_LEASE = 3
-_TRY_AGAIN = timedelta(seconds=2)  # between tries of a run to renew its own lapsed claim
+_TRY_AGAIN = timedelta(seconds=2)  # after a renewal that failed, and between a run's own tries
 
 
 class RenewingLeases:
@@ -69,7 +69,8 @@ class RenewingLeases:
         return len(kept)
 
     def _schedule(self, lease: KeptLease) -> None:
-        at = self._clock.now() + lease.claim.lease / _RENEWALS_A_LEASE
+        """Renew a third of the lease after it was given, or renewed; at once if that is past."""
+        at = lease.until - lease.claim.lease * (1 - 1 / _RENEWALS_A_LEASE)
         self._timers.call_at(at, lambda: self._pool.submit(self._renew, lease))
 
     def _renew(self, lease: KeptLease) -> None:
@@ -81,7 +82,10 @@ class RenewingLeases:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the next renewal may work
             self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
-        self._schedule(lease)
+            again = self._clock.now() + _TRY_AGAIN
+            self._timers.call_at(again, lambda: self._pool.submit(self._renew, lease))
+        else:
+            self._schedule(lease)
 
 
 def _weakly(method: Callable[[], object]) -> Callable[[], object]:
@@ -104,8 +108,8 @@ class KeptLease:
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
-        self._until = claim.job.lease_until or clock.now()
-        self._tried_at = self._until - _TRY_AGAIN
+        self.until = claim.job.lease_until or clock.now()
+        self._tried_at = self.until - _TRY_AGAIN
         self._reason: LonghaulError | None = None
         self._ended = False
         self._break_off: Callable[[], object] | None = None
@@ -123,7 +127,7 @@ class KeptLease:
         """
         if self._reason is not None:
             raise self._reason
-        if self._clock.now() > max(self._until, self._tried_at + _TRY_AGAIN):
+        if self._clock.now() > max(self.until, self._tried_at + _TRY_AGAIN):
             self._renew_if_the_store_answers()
 
     def _renew_if_the_store_answers(self) -> None:
@@ -142,7 +146,7 @@ class KeptLease:
         except ClaimLost as error:
             self._must_end(error)
             raise
-        self._until = until
+        self.until = until
 
     def pass_deadline(self) -> None:
         """End the run because the job's time is over."""
@@ -174,7 +178,7 @@ class KeptLease:
             if self._reason is None or isinstance(reason, ClaimLost):
                 self._reason = reason
             break_off = self._break_off
-        self._log.warning(
+        self._log.info(
             "run_must_end",
             reason=reason.code,
             job_id=self.claim.job_id,

@@ -5,11 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from jobs.errors import Unavailable
+from jobs.errors import Misconfigured, Unavailable
 from jobs.sweep import BATCH, sweep
 
 if TYPE_CHECKING:
     from jobs.sweep import SweepParts
+
+
+# After the store was away, those who hold claims renew and settle first: a lapsed lease may be of
+# a worker that has a paid answer in its hands.
+_GRACE_SECONDS = 5.0
 
 
 class Sweeper:
@@ -34,8 +39,9 @@ class Sweeper:
             try:
                 while sweep(self._parts) == BATCH and not self._stop.is_set():
                     pass  # a full batch: there is more
-            except Unavailable as error:
+            except (Unavailable, Misconfigured) as error:
                 self._parts.log.warning("sweep_waits", reason=str(error))
+                self._stop.wait(_GRACE_SECONDS)
             except Exception as error:  # noqa: BLE001 - one bad row must not end all sweeping
                 self._parts.log.warning("sweep_broke", error=repr(error))
             self._stop.wait(self._every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from celery.signals import worker_shutting_down
 
 from adapters.clock import SystemClock
@@ -18,6 +20,8 @@ from workers.timers import Timers
 
 def main() -> None:
     """Run a worker until SIGTERM."""
+    # As root in a container it says so in eight lines; the image is where that is decided.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     settings = read_settings_or_exit("worker")
     log, clock = get_log(), SystemClock()
     timers = Timers(clock=clock, log=log)

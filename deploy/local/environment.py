@@ -128,6 +128,7 @@ def plan(environ: Mapping[str, str]) -> LocalPlan:
     always = {
         **_streams_beside_table(environ, named),
         **_region_under_both_names(environ),
+        **_drain_in_honchos_time(environ),
         "PORT": str(ports.web),
     }
     return LocalPlan(
@@ -219,6 +220,13 @@ def _region_under_both_names(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: region for name in names if not environ.get(name)}
 
 
+def _drain_in_honchos_time(environ: Mapping[str, str]) -> dict[str, str]:
+    """Hand jobs on before honcho, five seconds after SIGTERM, kills."""
+    if "HONCHO_PROCESS_NAME" not in environ or environ.get("LONGHAUL_DRAIN_SECONDS"):
+        return {}
+    return {"LONGHAUL_DRAIN_SECONDS": "3"}
+
+
 def _for_aws_stand_ins(environ: Mapping[str, str], unnamed: list[Part]) -> dict[str, str]:
     """Return what makes boto3 and Longhaul content with stand-ins for AWS."""
     additions: dict[str, str] = {}
@@ -229,8 +237,6 @@ def _for_aws_stand_ins(environ: Mapping[str, str], unnamed: list[Part]) -> dict[
         additions["LONGHAUL_FEED_READS_PER_SECOND"] = "100"
     if not environ.get("LONGHAUL_LOG_FORMAT"):
         additions["LONGHAUL_LOG_FORMAT"] = "console"
-    if not environ.get("LONGHAUL_DRAIN_SECONDS"):
-        additions["LONGHAUL_DRAIN_SECONDS"] = "3"  # honcho kills five seconds after SIGTERM
     if not any(environ.get(variable) for variable in CREDENTIAL_VARIABLES):
         additions |= {
             "AWS_ACCESS_KEY_ID": "local",

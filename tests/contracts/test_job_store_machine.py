@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
+from jobs import seq
 from jobs.claim import Claim
+from jobs.due import next_due_at
 from jobs.errors import LonghaulError
+from jobs.job import JobError, JobStatus
+from jobs.outcome import Cancelled, Expired, Redriven
+from jobs.timeline import StepName
+from tests.builders import RecordingLog
 from tests.contracts.stories import (
     LEASE,
     START,
@@ -32,25 +39,69 @@ from tests.contracts.stories import (
     invoked,
     new_id,
     retrying,
+    step,
     terms,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from hypothesis.stateful import MultipleResults
 
     from jobs.claim import ClaimTerms
-    from jobs.outcome import Outcome
-    from jobs.ports import JobStore
+    from jobs.job import Job
+    from jobs.outcome import Change, Outcome
+    from jobs.ports import DueJobs, JobStore
     from jobs.timeline import Step
     from tests.stack import Clients
+
+
+def expired(of: Claim, at: datetime) -> Expired:
+    return replace(expired_change(of.job, at), seq=seq.first_in(of.epoch) + 3)
+
+
+def given_back(of: Claim, at: datetime) -> Outcome:
+    return replace(retrying(of, at, delay=timedelta(0)), gives_back=True)
+
+
+def cancelled_change(job: Job, at: datetime) -> Cancelled:
+    number = seq.next_first(job.epoch)
+    return Cancelled(at=at, seq=number, steps=(step(StepName.CANCELLED, at),))
+
+
+def expired_change(job: Job, at: datetime) -> Expired:
+    return Expired(
+        at=at,
+        seq=seq.next_first(job.epoch),
+        error=JobError(code="run_timeout", message="too late", retryable=True),
+        steps=(step(StepName.EXPIRED, at),),
+    )
+
+
+def redriven_change(job: Job, at: datetime) -> Redriven:
+    return Redriven(
+        at=at,
+        seq=seq.next_first(job.epoch),
+        max_attempts=job.attempt + 5,
+        steps=(step(StepName.REDRIVEN, at),),
+    )
+
 
 ENDS: dict[str, Callable[..., Outcome]] = {
     "completed": completed,
     "failed": failed,
     "retrying": retrying,
+    "expired": expired,
+    "given back": given_back,
 }
+CHANGES: dict[str, Callable[[Job, datetime], Change]] = {
+    "cancelled": cancelled_change,
+    "expired": expired_change,
+    "redriven": redriven_change,
+}
+COMPLETED = JobStatus.COMPLETED
+MOMENT = timedelta(milliseconds=1)
 STEPS_OF_TIME = [
     timedelta(milliseconds=1),
     timedelta(seconds=3),
@@ -73,11 +124,15 @@ class TwoStores(RuleBasedStateMachine):
     """One job in each store; every rule does the same to both."""
 
     stores: tuple[JobStore, JobStore]
+    due: tuple[DueJobs, DueJobs]
     claims = Bundle("claims")
+    readings = Bundle("readings")
+    found = Bundle("found")
 
     @initialize()
     def add(self) -> None:
         self.now = START
+        self.last_change: tuple[Job, Change] | None = None
         self.job_id = new_id()
         job = a_job(self.job_id)
         self.both(lambda store: store.add(job))
@@ -117,6 +172,48 @@ class TwoStores(RuleBasedStateMachine):
         if (outcome := held.outcome) is not None:
             self.both(lambda store: store.settle(held.claim, outcome))
 
+    @rule(target=readings)
+    def read(self) -> Job:
+        return self.stores[0].get(self.job_id)
+
+    @rule(job=readings, change=st.sampled_from(sorted(CHANGES)))
+    def change_by_an_old_reading(self, job: Job, change: str) -> None:
+        self.change(job, change)
+
+    @rule(change=st.sampled_from(sorted(CHANGES)))
+    def change_the_row_as_it_is(self, change: str) -> None:
+        self.change(self.stores[0].get(self.job_id), change)
+
+    def change(self, job: Job, change: str) -> None:
+        """Change only what the verbs would: they redrive what has ended, and end what has not."""
+        if job.status.is_terminal == (change == "redriven") and job.status is not COMPLETED:
+            self.now += MOMENT  # two who change a job in one millisecond cannot be told apart
+            made = CHANGES[change](job, self.now)
+            self.last_change = (job, made)
+            self.both(lambda store: store.change(job, made))
+
+    @rule()
+    def repeat_the_change(self) -> None:
+        if self.last_change is not None:
+            job, made = self.last_change
+            self.both(lambda store: store.change(job, made))
+
+    @rule(target=found)
+    def find(self) -> Job | MultipleResults[Job]:
+        rows = [self.find_in(due) for due in self.due]
+        assert rows[0] == rows[1]
+        return rows[0][0] if rows[0] else multiple()
+
+    def find_in(self, due: DueJobs) -> list[Job]:
+        return [job for job in due.find(self.now, limit=1_000) if job.id == self.job_id]
+
+    @rule(job=found)
+    def put_off(self, job: Job) -> None:
+        swept = step(StepName.SWEPT, self.now)
+        until = next_due_at(job, self.now)
+        was_ours = [due.put_off(job, until, swept) for due in self.due]
+        assert was_ours[0] == was_ours[1]
+
     @rule(duration=st.sampled_from(STEPS_OF_TIME))
     def wait(self, duration: timedelta) -> None:
         self.now += duration
@@ -125,6 +222,15 @@ class TwoStores(RuleBasedStateMachine):
     def rows_are_equal(self) -> None:
         rows = [store.get(self.job_id) for store in self.stores]
         assert rows[0] == rows[1]
+
+    def teardown(self) -> None:
+        """Take the job out of the index, so that the next story finds only its own."""
+        if not hasattr(self, "job_id"):
+            return
+        for store in self.stores:
+            job = store.get(self.job_id)
+            if not job.status.is_terminal:
+                store.change(job, cancelled_change(job, self.now))
 
     def both(self, act: Callable[[JobStore], object]) -> object:
         """Do the same to both, compare what they answer, and give it."""
@@ -146,11 +252,15 @@ def table(clients: Clients) -> str:
 
 
 def test_both_stores_answer_alike_whatever_happens(clients: Clients, table: str) -> None:
+    memory = MemoryJobStore()
+    dynamodb = clients.dynamodb
+
     class Machine(TwoStores):
         stores = (
-            MemoryJobStore(),
-            DynamoDBJobStore(client=clients.dynamodb, table=table, retention=timedelta(days=30)),
+            memory,
+            DynamoDBJobStore(client=dynamodb, table=table, retention=timedelta(days=30)),
         )
+        due = (memory, DynamoDBDueJobs(client=dynamodb, table=table, log=RecordingLog()))
 
     few = settings(
         max_examples=25,

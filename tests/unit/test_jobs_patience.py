@@ -42,11 +42,11 @@ def test_what_works_at_once_is_not_waited_for() -> None:
     assert waiting.told == []
 
 
-def test_waits_double_up_to_five_seconds() -> None:
+def test_waits_double_up_to_a_second() -> None:
     waiting = Waiting(*[store_away() for _ in range(8)])
 
     assert waiting.be_patient(seconds=600) == "done"
-    assert waiting.tried_at == [0, 0.25, 0.75, 1.75, 3.75, 7.75, 12.75, 17.75, 22.75]
+    assert waiting.tried_at == [0, 0.25, 0.75, 1.75, 2.75, 3.75, 4.75, 5.75, 6.75]
 
 
 def test_each_failure_that_is_waited_for_is_told() -> None:
@@ -96,10 +96,10 @@ def test_any_other_error_ends_the_waiting() -> None:
 @settings(deadline=None)
 @given(seconds=st.floats(0, 1000))
 def test_nobody_waits_longer_than_their_patience(seconds: float) -> None:
-    waiting = Waiting(*[store_away() for _ in range(300)])
+    waiting = Waiting(*[store_away() for _ in range(5_000)])
 
     with pytest.raises(Unavailable):
         waiting.be_patient(seconds=seconds)
 
     assert waiting.tried_at[-1] <= seconds
-    assert seconds - waiting.tried_at[-1] <= 5
+    assert seconds - waiting.tried_at[-1] <= 1

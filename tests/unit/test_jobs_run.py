@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.memory import ManualClock, MemoryEvents, MemoryJobStore, MemoryObjectStore
-from jobs.claim import Claim, ClaimRefused
+from jobs.claim import Claim, ClaimRefused, ClaimTerms
 from jobs.errors import (
     ClaimLost,
     DeadlinePassed,
@@ -23,6 +23,7 @@ from jobs.job import (
     Inline,
     Job,
     JobError,
+    JobId,
     JobStatus,
     ObjectKey,
     OnInterrupted,
@@ -62,7 +63,9 @@ QUEUED_AND_CLAIMED = [StepName.SEEN, StepName.ENQUEUED, StepName.CLAIMED]
 
 
 class WitnessEvents(MemoryEvents):
-    """Notes what the row said at the moment of each event."""
+    """
+
+    from __future__ import annotationsNotes what the row said at the moment of each event."""
 
     def __init__(self, store: MemoryJobStore) -> None:
         super().__init__()
@@ -527,7 +530,7 @@ def test_a_claim_that_the_row_no_longer_knows_costs_nothing() -> None:
 
 
 def test_a_claim_that_is_lost_in_mid_stream_tells_and_writes_nothing_more() -> None:
-    leases = ScriptedLeases(None, None, lost())
+    leases = ScriptedLeases(None, None, None, lost())
     parts = run_parts(leases=leases)
 
     with pytest.raises(ClaimLost):
@@ -546,7 +549,7 @@ def test_a_claim_that_is_lost_in_mid_stream_tells_and_writes_nothing_more() -> N
 
 def test_a_stream_that_was_broken_off_for_a_lost_claim_is_no_error_of_the_models() -> None:
     broken = Answer(pieces=("Hel",), error=stream_broke())
-    parts = run_parts(model=ScriptedModel(broken), leases=ScriptedLeases(None, None, lost()))
+    parts = run_parts(model=ScriptedModel(broken), leases=ScriptedLeases(None, None, None, lost()))
 
     with pytest.raises(ClaimLost):
         run(parts)
@@ -634,8 +637,43 @@ def test_a_store_that_stays_away_at_the_settling_leaves_the_claim_to_lapse() -> 
     assert parts.store.get(JOB_ID).status is JobStatus.RUNNING
 
 
-def test_a_store_that_is_away_at_the_claim_is_the_callers_to_wait_for() -> None:
-    parts = run_parts(store=ShakyJobStore(claim=[store_away()]))
+class ForgetfulJobStore(MemoryJobStore):
+    """Its first claim is written, and its answer is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = 0
+
+    def claim(self, job_id: JobId, terms: ClaimTerms) -> Claim | ClaimRefused:
+        claim = super().claim(job_id, terms)
+        self.answered += 1
+        if self.answered == 1:
+            raise store_away()
+        return claim
+
+
+def test_a_claim_whose_answer_was_lost_is_given_again_and_costs_no_attempt() -> None:
+    parts = run_parts(store=ForgetfulJobStore())
+
+    job = run(parts)
+
+    assert (job.status, job.attempt, job.epoch) == (JobStatus.COMPLETED, 1, 1)
+
+
+def test_a_prompt_that_is_no_longer_stored_ends_the_job_and_is_not_retried() -> None:
+    parts = run_parts()
+    stored = Stored(key=ObjectKey("prompts/gone.json"), size=500_000)
+
+    job = run(parts, a_job(prompt=stored))
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert (job.error.code, job.error.retryable) == ("prompt_gone", False)
+    assert model_of(parts).invocations == []
+
+
+def test_a_store_that_stays_away_at_the_claim_is_the_callers_to_wait_for() -> None:
+    parts = run_parts(store=ShakyJobStore(claim=[store_away()] * 100))
 
     with pytest.raises(Unavailable):
         run(parts)
@@ -657,7 +695,7 @@ def test_a_store_that_is_away_right_before_the_call_does_not_fail_the_job() -> N
 
 
 def test_a_store_that_is_away_while_the_model_talks_does_not_fail_the_job() -> None:
-    parts = run_parts(leases=ScriptedLeases(None, None, store_away(), store_away()))
+    parts = run_parts(leases=ScriptedLeases(None, None, None, store_away(), store_away()))
 
     try:
         run(parts)
@@ -900,7 +938,7 @@ def test_a_job_that_has_a_moment_left_at_its_claim_is_run() -> None:
 
 
 def test_a_job_whose_time_is_over_in_mid_stream_expires() -> None:
-    leases = ScriptedLeases(None, None, time_over())
+    leases = ScriptedLeases(None, None, None, time_over())
     parts = run_parts(leases=leases)
 
     job = run(parts, a_slow_job())
@@ -915,7 +953,9 @@ def test_a_job_whose_time_is_over_in_mid_stream_expires() -> None:
 
 def test_a_stream_that_was_broken_off_at_the_deadline_is_no_error_of_the_models() -> None:
     broken = Answer(pieces=("Hel",), error=stream_broke())
-    parts = run_parts(model=ScriptedModel(broken), leases=ScriptedLeases(None, None, time_over()))
+    parts = run_parts(
+        model=ScriptedModel(broken), leases=ScriptedLeases(None, None, None, time_over())
+    )
 
     job = run(parts, a_slow_job())
 
@@ -955,7 +995,7 @@ def test_a_job_that_is_handed_over_runs_at_once_elsewhere() -> None:
 
 
 def test_a_worker_that_drains_in_mid_call_counts_it_and_says_it_may_be_paid() -> None:
-    parts = run_parts(leases=ScriptedLeases(None, None, drained()))
+    parts = run_parts(leases=ScriptedLeases(None, None, None, drained()))
 
     job = run(parts)
 
@@ -971,7 +1011,7 @@ def test_a_worker_that_drains_in_mid_call_counts_it_and_says_it_may_be_paid() ->
 
 
 def test_a_worker_that_drains_in_a_call_that_nobody_may_pay_twice_fails_the_job() -> None:
-    parts = run_parts(leases=ScriptedLeases(None, None, drained()))
+    parts = run_parts(leases=ScriptedLeases(None, None, None, drained()))
 
     job = run(parts, a_job(on_interrupted=OnInterrupted.FAIL))
 
@@ -987,7 +1027,7 @@ def test_a_worker_that_drains_before_such_a_call_hands_it_over() -> None:
 
 
 def test_a_worker_that_drains_in_the_last_call_leaves_none() -> None:
-    parts = run_parts(leases=ScriptedLeases(None, None, drained()))
+    parts = run_parts(leases=ScriptedLeases(None, None, None, drained()))
 
     job = run(parts, a_job(max_attempts=1))
 
@@ -995,7 +1035,7 @@ def test_a_worker_that_drains_in_the_last_call_leaves_none() -> None:
 
 
 def test_a_worker_that_drains_leaves_the_policys_counters_as_they_are() -> None:
-    parts = run_parts(leases=ScriptedLeases(None, drained()))
+    parts = run_parts(leases=ScriptedLeases(None, None, drained()))
     waiting = a_job(status=JobStatus.PENDING_RETRY, attempt=2, epoch=2, retry_counts=(2,))
 
     assert run(parts, waiting).retry_counts == (2,)

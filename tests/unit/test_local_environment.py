@@ -42,7 +42,6 @@ def test_an_empty_environment_gets_every_stand_in_on_loopback() -> None:
         "LONGHAUL_ALLOW_ANONYMOUS": "true",
         "LONGHAUL_FEED_READS_PER_SECOND": "100",
         "LONGHAUL_LOG_FORMAT": "console",
-        "LONGHAUL_DRAIN_SECONDS": "3",
         "PORT": "5000",
     }
 
@@ -291,3 +290,11 @@ def test_deaths_of_long_ago_are_forgotten() -> None:
     later = starts[-1] + WINDOW.total_seconds()
 
     assert next_start(starts, now=later) == later
+
+
+def test_under_honcho_jobs_are_handed_on_before_it_kills() -> None:
+    decided = plan({**ALL_NAMED, "HONCHO_PROCESS_NAME": "worker.1"})
+
+    assert decided.always["LONGHAUL_DRAIN_SECONDS"] == "3"
+    named = plan({**ALL_NAMED, "HONCHO_PROCESS_NAME": "worker.1", "LONGHAUL_DRAIN_SECONDS": "9"})
+    assert "LONGHAUL_DRAIN_SECONDS" not in named.always

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from adapters.memory import (
     ManualClock,
     MemoryChangeStream,
+    MemoryEvents,
     MemoryJobStore,
     MemoryShardLeases,
     MemoryTaskQueue,
@@ -47,6 +49,7 @@ def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts: 
             log=log,
         ),
         queue=MemoryTaskQueue(),
+        events=MemoryEvents(),
         nudges=QuietNudges(),
         clock=clock,
         log=log,
@@ -425,27 +428,54 @@ def test_the_feed_runs_until_it_is_stopped() -> None:
     feeds[0].run()
 
     assert tasked(parts) == expected
-    assert nudges.waits == [0.2, 1.0, 1.0]  # soon again after something came, then at ease
+    assert nudges.waits == [1.0, 1.0, 1.0]  # it reads on at once while something comes
 
 
 def test_a_nudge_makes_the_feed_look_often_for_a_second() -> None:
     clock = ManualClock()
     feeds: list[Feed] = []
+    turns: list[datetime] = []
 
     class OneNudge(QuietNudges):
         def wait(self, seconds: float) -> bool:
             super().wait(seconds)
-            clock.advance(timedelta(seconds=seconds))
-            if len(self.waits) == 9:
+            if len(self.waits) == 3:
                 feeds[0].stop()
             return len(self.waits) == 1
 
-    nudges = OneNudge()
+    class CountingFeed(Feed):
+        def turn(self) -> bool:
+            turns.append(clock.now())
+            return super().turn()
+
+    feeds.append(CountingFeed(feed_parts(nudges=OneNudge(), clock=clock)))
+
+    feeds[0].run()
+
+    gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(turns)]
+    # Before the nudge once; after it for a second at the pace that AWS allows, then at ease.
+    assert gaps == [0.2] * len(gaps)
+    assert len(turns) == 7
+
+
+def test_nudges_do_not_make_the_feed_read_more_often_than_aws_allows() -> None:
+    clock = ManualClock()
+    feeds: list[Feed] = []
+
+    class ManyNudges(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            super().wait(seconds)
+            if len(self.waits) == 20:
+                feeds[0].stop()
+            return True
+
+    nudges = ManyNudges()
+    begun = clock.now()
     feeds.append(Feed(feed_parts(nudges=nudges, clock=clock)))
 
     feeds[0].run()
 
-    assert nudges.waits == [1.0, *[0.2] * 5, 1.0, 1.0, 1.0]
+    assert clock.now() - begun >= timedelta(seconds=0.2 * 20)
 
 
 def test_the_feed_outlives_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

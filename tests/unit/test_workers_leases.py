@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 THIRD = LEASE / 3
+MOMENT = timedelta(seconds=2)
 DEADLINE = 10.0  # seconds until a test gives up on a condition
 
 
@@ -137,7 +138,7 @@ def test_a_claim_that_another_took_is_found_lost() -> None:
             lease.check()
 
 
-def test_a_store_that_is_away_is_asked_again_a_third_later() -> None:
+def test_a_store_that_is_away_is_asked_again_in_a_moment() -> None:
     kept = Kept(renew=[store_away()])
 
     with kept.leases.keep(kept.claim) as lease:
@@ -147,8 +148,16 @@ def test_a_store_that_is_away_is_asked_again_a_third_later() -> None:
         kept.move_to_next_renewal()
         lease.check()
 
-    assert kept.lease_until == NOW + 2 * THIRD + LEASE
+    assert kept.lease_until == NOW + THIRD + MOMENT + LEASE
     assert kept.broken_off == 0
+
+
+def test_a_claim_that_took_long_to_be_given_is_renewed_a_third_after_its_terms() -> None:
+    kept = Kept()
+    kept.clock.advance(timedelta(seconds=50))
+
+    with kept.leases.keep(kept.claim):
+        assert [at for at, _ in kept.timers.held] == [NOW + THIRD]
 
 
 def test_a_renewal_that_breaks_unforeseen_is_logged_and_tried_again() -> None:
@@ -157,7 +166,7 @@ def test_a_renewal_that_breaks_unforeseen_is_logged_and_tried_again() -> None:
     with kept.leases.keep(kept.claim):
         kept.move_to_next_renewal()
 
-        assert [at for at, _ in kept.timers.held] == [NOW + 2 * THIRD]
+        assert [at for at, _ in kept.timers.held] == [NOW + THIRD + MOMENT]
         assert [line.level for line in kept.log.lines] == ["warning"]
 
 
