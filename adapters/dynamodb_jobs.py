@@ -127,7 +127,8 @@ class DynamoDBJobStore:
             )
         except _RefusedError as refused:
             row = refused.row
-            if row.get("ClaimToken") != text(terms.token):
+            ours = {"ClaimToken": text(terms.token), "JobStatus": text(JobStatus.RUNNING)}
+            if any(row.get(name) != value for name, value in ours.items()):
                 return _refusal(job_id, row)
         return Claim(
             job=from_item(row),

@@ -102,9 +102,10 @@ class MemoryJobStore:
             job = self._jobs.get(job_id)
             if job is None:
                 return ClaimRefused(job_id=job_id, status=None)
-            if self._tokens.get(job_id) != terms.token:
-                if not is_claimable(job, terms.at):
-                    return ClaimRefused(job_id=job_id, status=job.status, not_before=job.not_before)
+            is_same = self._tokens.get(job_id) == terms.token and job.status is JobStatus.RUNNING
+            if not is_claimable(job, terms.at) and not is_same:
+                return ClaimRefused(job_id=job_id, status=job.status, not_before=job.not_before)
+            if is_claimable(job, terms.at):
                 job = claimed(job, terms)
                 self._tokens[job_id] = terms.token
                 # Kept until a claim is settled: a claimer may die before it says so.

@@ -94,7 +94,7 @@ class World:
             default_model=ModelId("amazon.nova-lite-v1:0"),
             max_request_bytes=self.max_request_bytes,
             url_lifetime=timedelta(hours=1),
-            longest_retention=timedelta(days=3650),
+            longest_retention=timedelta(days=30),
             allowed_origins=self.allowed_origins,
         )
         self.app = create_app(self.parts)

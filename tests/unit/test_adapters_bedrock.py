@@ -1,3 +1,4 @@
+import base64
 import io
 import socket
 import threading
@@ -523,3 +524,21 @@ def test_parameters_that_botocore_refuses_were_never_sent() -> None:
         pytest.fail("nothing can be called with this")
 
     assert (raised.value.name, raised.value.retryable) == ("Longhaul.NotInvoked", False)
+
+
+def test_bytes_reach_the_model_as_they_were_and_not_encoded_twice() -> None:
+    picture = bytes(range(256))
+    sent = {"image": {"format": "png", "source": {"bytes": base64.b64encode(picture).decode()}}}
+    prompt = Prompt(messages=[{"role": "user", "content": [{"text": "What is it?"}, sent]}])
+
+    parameters = converse_parameters(an_invocation(prompt=prompt))
+
+    content = parameters["messages"][0]["content"]
+    assert content[1]["image"]["source"]["bytes"] == picture
+    assert content[0] == {"text": "What is it?"}
+
+
+def test_a_call_always_says_how_long_its_answer_may_be() -> None:
+    parameters = converse_parameters(an_invocation(), default_max_tokens=77)
+
+    assert parameters["inferenceConfig"]["maxTokens"] == 77

@@ -15,7 +15,16 @@ from tests.web_world import ADA, World
 PROMPT = {"prompt": "Say hello"}
 TURN = {"role": "user", "content": [{"text": "Hi"}]}
 
+OF_ANOTHER = {"document": {"source": {"s3Location": {"uri": "s3://bucket/results/job"}}}}
+DEEP = {"toolResult": {"content": [{"image": {"source": {"s3Location": {"uri": "s3://b/k"}}}}]}}
+NO_BASE64 = {"image": {"format": "png", "source": {"bytes": "%%%"}}}
+
 INVALID: list[tuple[object, str]] = [
+    ({"messages": [{"role": "user", "content": [OF_ANOTHER]}]}, "messages.0.content.0"),
+    ({"messages": [{"role": "user", "content": [DEEP]}]}, "messages.0.content.0"),
+    ({"messages": [{"role": "user", "content": [NO_BASE64]}]}, "messages.0.content.0"),
+    ({"prompt": "x", "metadata": {f"k{n}": "v" * 500 for n in range(40)}}, "metadata"),
+    ({"prompt": "x", "retention_s": 3650 * 86_400}, "retention_s"),
     ({}, "prompt"),
     ({"prompt": ""}, "prompt"),
     ({"prompt": " \n"}, "prompt"),

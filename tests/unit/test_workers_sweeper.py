@@ -1,6 +1,6 @@
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -11,7 +11,7 @@ from jobs.due import DISPATCH_GRACE
 from jobs.errors import Unavailable
 from jobs.job import Job, JobId, JobStatus
 from jobs.sweep import BATCH, SweepParts, sweep
-from jobs.timeline import StepName
+from jobs.timeline import Step, StepName
 from tests import builders
 from tests.builders import (
     JOB_ID,
@@ -291,3 +291,26 @@ def test_the_sweeper_takes_one_full_batch_after_another() -> None:
     assert done.wait(DEADLINE)
     sweeper.stop()
     assert tasked(parts) == ids
+
+
+class StubbornStore(MemoryJobStore):
+    """One of its rows cannot be put off, whatever is tried."""
+
+    stubborn: JobId | None = None
+
+    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+        if job.id == self.stubborn:
+            raise RuntimeError("the row is full")
+        return super().put_off(job, until, swept)
+
+
+def test_one_row_that_cannot_be_moved_does_not_stop_the_others() -> None:
+    store = StubbornStore()
+    parts = builders.sweep_parts(store, clock=ManualClock(NOW + GRACE + MOMENT))
+    first, second, third = waiting_jobs(parts, 3)
+    store.stubborn = second
+
+    sweep(parts)
+
+    assert tasked(parts) == [first, third]
+    assert log_of(parts).count("row_passed_over") == 1

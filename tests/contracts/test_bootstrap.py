@@ -1,0 +1,72 @@
+"""Bootstrap on the stand-ins: idempotent, and it leaves alone what is an operator's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapters.bootstrap import ensure_resources
+from jobs.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from tests.stack import Clients, LocalStack
+
+THEIRS = {"ID": "tmp", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
+
+
+@pytest.fixture
+def environ(stand_ins: LocalStack, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    environ = dict(stand_ins.environ) | {"LONGHAUL_BUCKET": "contract-bootstrap"}
+    environ["LONGHAUL_TABLE"] = "Contract_Bootstrap"
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return environ
+
+
+def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
+    ensure_resources(environ)
+
+    again = ensure_resources(environ)
+
+    assert again == [
+        "table Contract_Bootstrap is there",
+        "table Contract_Bootstrap_Feed is there",
+        "bucket contract-bootstrap is there",
+    ]
+
+
+def test_an_operators_own_rules_and_objects_stay(environ: dict[str, str], clients: Clients) -> None:
+    environ["LONGHAUL_BUCKET"] = "contract-theirs"
+    clients.s3.create_bucket(Bucket="contract-theirs")
+    clients.s3.put_bucket_lifecycle_configuration(
+        Bucket="contract-theirs",
+        LifecycleConfiguration={"Rules": [THEIRS]},  # type: ignore[list-item] # a literal dict
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LONGHAUL_BUCKET", "contract-theirs")
+        ensure_resources(environ)
+
+    rules = clients.s3.get_bucket_lifecycle_configuration(Bucket="contract-theirs")["Rules"]
+
+    prefixes = {rule["ID"]: rule["Filter"]["Prefix"] for rule in rules}
+    assert prefixes == {
+        "tmp": "tmp/",
+        "longhaul-prompts": "prompts/",
+        "longhaul-results": "results/",
+    }
+
+
+def test_a_table_of_another_shape_is_refused_in_words(
+    environ: dict[str, str], clients: Clients
+) -> None:
+    clients.dynamodb.create_table(
+        TableName="Contract_Wrong",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LONGHAUL_TABLE", "Contract_Wrong")
+        with pytest.raises(Misconfigured, match="does not fit: its key must be JobId"):
+            ensure_resources(environ)
