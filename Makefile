@@ -38,7 +38,7 @@ check: $(READY)  ## Lint, types, layers: what CI checks before the tests
 	@lint-imports --no-cache
 
 .PHONY: test-quick
-test-quick: $(READY)  ## Unit and contract tests only: under a minute
+test-quick: $(READY)  ## Unit and contract tests only
 	@pytest tests/unit tests/contracts
 
 .PHONY: test
