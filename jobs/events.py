@@ -63,6 +63,19 @@ class Event:
     error: JobError | None = None
 
 
+def queued_event(job: Job) -> Event:
+    """Tell that a job has begun to wait: a new one, or one that was redriven."""
+    return Event(
+        job=job.id,
+        user=job.user,
+        seq=job.seq,
+        type=EventType.QUEUED,
+        at=job.queued_at or job.created_at,
+        trace_id=job.trace.id,
+        attempt=job.attempt,
+    )
+
+
 def terminal_event(job: Job) -> Event | None:
     """Tell from the row alone how the job ended, or None while it has not.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs import seq
 from jobs.errors import JobMoved, NotRedrivable
-from jobs.events import Event, EventType
+from jobs.events import queued_event
 from jobs.job import JobStatus
 from jobs.outcome import Redriven
 from jobs.timeline import MOST_STEPS_TO_REDRIVE, Step, StepName
@@ -54,17 +54,5 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
         raise NotRedrivable(f"job {job.id} was redriven by another at this moment") from error
     parts.feed.nudge()
     parts.log.info("job_redriven", job_id=job.id, trace_id=job.trace.id)
-    parts.events.publish(_queued(job))
+    parts.events.publish(queued_event(job))
     return job
-
-
-def _queued(job: Job) -> Event:
-    return Event(
-        job=job.id,
-        user=job.user,
-        seq=job.seq,
-        type=EventType.QUEUED,
-        at=job.queued_at or job.created_at,
-        trace_id=job.trace.id,
-        attempt=job.attempt,
-    )

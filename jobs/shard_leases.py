@@ -8,6 +8,7 @@ observer's own clock, belongs to a feed that is gone. So no two machines' clocks
 from __future__ import annotations
 
 import math
+import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NewType
@@ -83,7 +84,9 @@ def leases_to_take(
         return []
     if free_shards:
         ours = [lease for lease in leases if lease.shard in free_shards]
-        start = hash(me) % len(ours)  # feeds that look at one moment begin at different ones
+        start = zlib.crc32(me.encode()) % len(
+            ours
+        )  # feeds that look at one moment begin at different ones
         return [*ours[start:], *ours[:start]][:need]
     richest, most = max(held.items(), key=lambda item: (item[1], item[0]), default=(me, 0))
     if most - mine < 2:  # noqa: PLR2004 - a difference of one cannot be evened out

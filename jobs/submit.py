@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs import seq
 from jobs.due import first_due_at
-from jobs.events import Event, EventType
+from jobs.events import queued_event
 from jobs.job import (
     InferenceConfig,
     Inline,
@@ -71,7 +71,7 @@ def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
     job = _new_job(job_id, request, prompt, parts)
     parts.store.add(job)
     parts.feed.nudge()
-    parts.events.publish(_queued(job))
+    parts.events.publish(queued_event(job))
     parts.log.info("job_submitted", job_id=job.id, trace_id=job.trace.id, prompt_bytes=prompt.size)
     return job
 
@@ -109,15 +109,3 @@ def _new_job(job_id: JobId, request: JobRequest, prompt: Payload, parts: SubmitP
         timeline=(accepted, replace(accepted, name=StepName.WRITTEN, at=written_at)),
     )
     return replace(job, due_at=first_due_at(job))
-
-
-def _queued(job: Job) -> Event:
-    return Event(
-        job=job.id,
-        user=job.user,
-        seq=seq.QUEUED,
-        type=EventType.QUEUED,
-        at=job.created_at,
-        trace_id=job.trace.id,
-        attempt=0,
-    )

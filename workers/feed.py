@@ -55,6 +55,7 @@ class Feed:
         self._stop = threading.Event()
         self._readers: dict[ShardId, ShardReader] = {}
         self._stream: StreamName | None = None
+        self.passed_over = 0  # records that nobody could read, since the process began
 
     def run(self) -> None:
         """Feed until `stop`; outlives any part that goes away for a while."""
@@ -108,7 +109,13 @@ class Feed:
     def _enqueue(self, shard: ShardId, batch: Batch) -> None:
         for record in batch.records:
             if not isinstance(record, ChangeRecord):
-                self._parts.log.warning("record_passed_over", shard=shard, reason=str(record))
+                self.passed_over += 1
+                self._parts.log.warning(
+                    "record_passed_over",
+                    shard=shard,
+                    reason=str(record),
+                    passed_over=self.passed_over,
+                )
         records = [record for record in batch.records if isinstance(record, ChangeRecord)]
         tasks = tasks_for(records, now=self._parts.clock.now(), by=self._parts.process)
         try:
