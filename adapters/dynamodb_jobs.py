@@ -183,8 +183,8 @@ class DynamoDBJobStore:
             )
         except _RefusedError as refused:
             row = refused.row
-            ours = row.get("ClaimToken") == text(claim.token)
-            if not ours or row.get("JobStatus") != text(job.status):
+            wanted = [text(claim.token), number(claim.epoch), text(job.status)]
+            if [row.get(name) for name in ("ClaimToken", "Epoch", "JobStatus")] != wanted:
                 raise _lost(claim) from refused
         return from_item(row)
 

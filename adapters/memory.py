@@ -142,7 +142,7 @@ class MemoryJobStore:
         with self._lock:
             row = self._jobs.get(claim.job_id)
             ours = self._tokens.get(claim.job_id) == claim.token
-            if row is None or not ours:
+            if row is None or not ours or row.epoch != claim.epoch:
                 raise _lost(claim)
             if row.status is not JobStatus.RUNNING:
                 if row.status is not settled(claim.job, outcome).status:
