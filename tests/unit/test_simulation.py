@@ -56,7 +56,8 @@ class SettlesWithoutFence(RecordedStore):
         if row.status.is_terminal:
             return super().settle(claim, outcome)
         self._tokens[claim.job_id] = claim.token
-        return super().settle(claim, outcome)
+        in_any_epoch = replace(claim, job=replace(claim.job, epoch=row.epoch))
+        return super().settle(in_any_epoch, outcome)
 
 
 class MarksWithoutFence(RecordedStore):
@@ -111,7 +112,7 @@ class CancelsWithoutFence(RecordedStore):
     def settle(self, claim: Claim, outcome: Outcome) -> Job:
         row = self.get(claim.job_id)
         if row.status.is_terminal and row.epoch == claim.epoch + 1:
-            self._jobs[row.id] = replace(row, status=claim.job.status)
+            self._jobs[row.id] = replace(row, status=claim.job.status, epoch=claim.epoch)
         return super().settle(claim, outcome)
 
 
