@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.dispatch import ChangeRecord, announcements_for, tasks_for
+from jobs.dispatch import ChangeRecord, tasks_for
 from jobs.errors import LeaseLost, LonghaulError, PositionLost, Unavailable
 from jobs.shards import Checkpoint
 
@@ -123,8 +123,6 @@ class Feed:
         except Unavailable:
             self._readers.pop(shard)  # read again from the checkpoint: nothing is skipped
             raise
-        for event in announcements_for(records):
-            self._parts.events.publish(event)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
 

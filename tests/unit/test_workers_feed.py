@@ -16,16 +16,13 @@ from adapters.memory import (
     MemoryShardLeases,
     MemoryTaskQueue,
 )
-from jobs.claim import Claim
 from jobs.errors import Misconfigured, RecordUnreadable, Unavailable
-from jobs.events import EventType
 from jobs.job import JobId, JobStatus
-from jobs.outcome import Cancelled
 from jobs.ports import ShardLeases
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, Shard, ShardId, StreamName
 from jobs.task import Task
-from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job, claim_terms
+from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job
 from tests.feeds import Feeds, NamedStreams, QuietNudges, WideStream, insert
 from tests.feeds import some_jobs as jobs
 from workers.feed import Feed, FeedParts
@@ -671,18 +668,3 @@ def test_whatever_feeds_do_no_record_is_lost(story: list[str]) -> None:
     feeds.turn(60)
 
     assert set(feeds.tasked) == set(expected)
-
-
-def test_the_end_of_a_job_is_announced_from_its_row_once() -> None:
-    store = MemoryJobStore()
-    job = a_job()
-    store.add(job)
-    running = store.claim(job.id, claim_terms())
-    assert isinstance(running, Claim)
-    store.change(running.job, Cancelled(at=NOW, seq=2_000_001, steps=()))
-    parts = feed_parts(stream=store.stream)
-
-    drain(Feed(parts))
-
-    told = cast("MemoryEvents", parts.events).told
-    assert [(event.type, event.seq) for event in told] == [(EventType.CANCELLED, 2_000_001)]
