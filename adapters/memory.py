@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobs.claim import Claim, ClaimRefused
 from jobs.dispatch import Change as ChangeWord
-from jobs.dispatch import ChangeRecord
+from jobs.dispatch import ChangeRecord, Image
 from jobs.errors import (
     ClaimLost,
     JobExists,
@@ -296,8 +296,6 @@ class MemoryChangeStream:
         """Append a change of a row to the open shard."""
         with self._lock:
             self._written += 1
-            was_open = before is not None and not before.status.is_terminal
-            has_ended = was_open and after.status.is_terminal
             self._records[self._open].append(
                 ChangeRecord(
                     sequence_number=f"{self._written:021d}",
@@ -305,10 +303,13 @@ class MemoryChangeStream:
                     at=after.updated_at or after.created_at,
                     job_id=after.id,
                     before=None if before is None else before.status,
-                    after=after.status,
-                    trace=after.trace,
-                    not_before=after.not_before,
-                    ended=after if has_ended else None,
+                    after=Image(
+                        status=after.status,
+                        user=after.user,
+                        model=after.model,
+                        trace=after.trace,
+                        not_before=after.not_before,
+                    ),
                 )
             )
 

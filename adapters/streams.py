@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
-from adapters.dynamodb_row import from_item, read_trace
-from jobs.dispatch import Change, ChangeRecord
+from adapters.dynamodb_row import read_trace
+from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable
-from jobs.job import JobId, JobStatus
+from jobs.job import JobId, JobStatus, ModelId, UserId
 from jobs.shards import Batch, Position, Shard, ShardId, StreamName
 from jobs.times import read_time
 
@@ -151,22 +151,19 @@ def _read_record(record: RecordTypeDef) -> ChangeRecord:
         change=Change(record["eventName"]),
         at=change["ApproximateCreationDateTime"],
         job_id=JobId(change["Keys"]["JobId"]["S"]),
-        before=_status(old),
-        after=_status(new),
-        trace=read_trace(new) if new else None,
-        not_before=read_time(new["NotBefore"]["S"]) if "NotBefore" in new else None,
-        ended=from_item(new) if _has_ended(_status(old), _status(new)) else None,
+        before=JobStatus(old["JobStatus"]["S"]) if old else None,
+        after=_read_image(new) if new else None,
     )
 
 
-def _has_ended(before: JobStatus | None, after: JobStatus | None) -> bool:
-    if after is None or not after.is_terminal:
-        return False
-    return before is not None and not before.is_terminal
-
-
-def _status(image: dict[str, Value]) -> JobStatus | None:
-    return JobStatus(image["JobStatus"]["S"]) if image else None
+def _read_image(item: dict[str, Value]) -> Image:
+    return Image(
+        status=JobStatus(item["JobStatus"]["S"]),
+        user=UserId(item["UserId"]["S"]),
+        model=ModelId(item["Model"]["S"]),
+        trace=read_trace(item),
+        not_before=read_time(item["NotBefore"]["S"]) if "NotBefore" in item else None,
+    )
 
 
 def _position(records: list[RecordTypeDef]) -> Position | None:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from jobs.events import terminal_event
 from jobs.task import Task
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.events import Event
-    from jobs.job import Job, JobId, JobStatus
+    from jobs.job import JobId, JobStatus, ModelId, UserId
     from jobs.trace import Trace
 
 
@@ -26,11 +24,21 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChangeRecord:
-    """One entry of the table's stream, as far as dispatch cares.
+class Image:
+    """What a change left in the row, as far as dispatch cares."""
 
-    `before` and `after` are the statuses in the old and the new image, None where there is none;
-    `ended` is the row of a job that this change has ended.
+    status: JobStatus
+    user: UserId
+    model: ModelId
+    trace: Trace
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeRecord:
+    """One entry of the table's stream.
+
+    `before` is the status in the old image and `after` the new image, None where there is none;
     `at` is when the change was written, to the second.
     """
 
@@ -39,19 +47,7 @@ class ChangeRecord:
     at: datetime
     job_id: JobId
     before: JobStatus | None
-    after: JobStatus | None
-    trace: Trace | None
-    not_before: datetime | None = None
-    ended: Job | None = None
-
-
-def announcements_for(records: list[ChangeRecord]) -> list[Event]:
-    """Make the terminal event of each record that says a job has ended: the row is the outbox.
-
-    The worker tells it too, and sooner; watchers drop by its number what they have heard.
-    """
-    events = (terminal_event(record.ended) for record in records if record.ended is not None)
-    return [event for event in events if event is not None]
+    after: Image | None
 
 
 def tasks_for(records: list[ChangeRecord], *, now: datetime, by: str) -> list[Task]:
@@ -59,19 +55,21 @@ def tasks_for(records: list[ChangeRecord], *, now: datetime, by: str) -> list[Ta
     return [
         Task(
             job_id=record.job_id,
-            trace=record.trace,
+            user=image.user,
+            model=image.model,
+            trace=image.trace,
             seen_at=now,
             enqueued_at=now,
             by=by,
-            not_before=record.not_before,
+            not_before=image.not_before,
         )
         for record in records
-        if record.trace is not None and wants_worker(record)
+        if (image := record.after) is not None and wants_worker(record)
     ]
 
 
 def wants_worker(record: ChangeRecord) -> bool:
     """Tell whether the record left a job waiting that was not waiting before it."""
-    if record.after is None or not record.after.is_pending:
+    if record.after is None or not record.after.status.is_pending:
         return False
     return record.before is None or not record.before.is_pending

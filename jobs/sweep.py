@@ -77,14 +77,7 @@ def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
     if not parts.due.put_off(job, next_due_at(job, now), swept):
         return None
     parts.log.warning("job_swept", job_id=job.id, trace_id=job.trace.id, status=job.status)
-    return Task(
-        job_id=job.id,
-        trace=job.trace,
-        seen_at=now,
-        enqueued_at=now,
-        by=parts.process,
-        not_before=job.not_before,
-    )
+    return Task.of(job, now=now, by=parts.process)
 
 
 def _expire(job: Job, parts: SweepParts) -> None:

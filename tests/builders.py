@@ -77,8 +77,7 @@ def _due_at(job: Job) -> datetime | None:
 
 def a_task(job: Job, **changes: Any) -> Task:  # noqa: ANN401 - a Task's own fields
     """Make the task that a feed would make of a job's row."""
-    task = Task(job_id=job.id, trace=job.trace, seen_at=NOW, enqueued_at=NOW, by="feed@test:1")
-    return replace(task, **changes)
+    return replace(Task.of(job, now=NOW, by="feed@test:1"), **changes)
 
 
 def a_claim(**changes: Any) -> Claim:  # noqa: ANN401 - the claimed Job's own fields

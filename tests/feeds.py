@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from adapters.memory import (
     ManualClock,
     MemoryChangeStream,
-    MemoryEvents,
     MemoryShardLeases,
     MemoryTaskQueue,
 )
@@ -121,7 +120,6 @@ class Feeds:
                 stream=self.stream,
                 keeper=keeper,
                 queue=self.queue,
-                events=MemoryEvents(),
                 nudges=QuietNudges(),
                 clock=self.clock,
                 log=log,

@@ -397,7 +397,7 @@ class World:
         [record] = self.rows.stream.read(ShardId("shard-0000"), self._records).records
         self._records += 1
         assert isinstance(record, ChangeRecord)
-        if record.before is not record.after:
+        if record.after is not None and record.before is not record.after.status:
             self.baton.call_at(self.baton.now + self._seconds(0.01, 1), lambda: self._feed(record))
         if (event := terminal_event(after)) is not None:  # the row is the outbox
             self.baton.call_at(

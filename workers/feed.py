@@ -16,7 +16,7 @@ from jobs.errors import LeaseLost, LonghaulError, PositionLost, Unavailable
 from jobs.shards import Checkpoint
 
 if TYPE_CHECKING:
-    from jobs.ports import ChangeStream, Clock, EventBus, Log, ShardReader, TaskQueue
+    from jobs.ports import ChangeStream, Clock, Log, ShardReader, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
     from workers.shard_keeper import ShardKeeper
 
@@ -38,7 +38,6 @@ class FeedParts:
     stream: ChangeStream
     keeper: ShardKeeper
     queue: TaskQueue
-    events: EventBus
     nudges: Nudges
     clock: Clock
     log: Log

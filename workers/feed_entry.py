@@ -30,7 +30,6 @@ def main() -> None:
                 log=adapters.log,
             ),
             queue=queue,
-            events=adapters.events,
             nudges=adapters.nudges,
             clock=adapters.clock,
             log=adapters.log,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.errors import InvalidRequest
-from jobs.job import parse_job_id
+from jobs.job import ModelId, UserId, parse_job_id
 from jobs.task import Task
 from jobs.times import read_time, written_time
 from jobs.trace import Trace
@@ -29,6 +29,8 @@ class Message:
 def write_message(task: Task) -> Message:
     """Write a task."""
     fields = {
+        "user": task.user,
+        "model": task.model,
         "seen_at": written_time(task.seen_at),
         "enqueued_at": written_time(task.enqueued_at),
         "by": task.by,
@@ -42,21 +44,28 @@ def read_message(job_id: object, message: Message) -> Task:
     """Read a task. Raises InvalidRequest: whoever can reach Redis can send anything."""
     fields = message.fields
     parsed = parse_job_id(job_id) if isinstance(job_id, str) else None
-    by = fields.get("by")
     trace = Trace.from_xray(message.headers.get(TRACE_HEADER, ""))
-    if parsed is None or trace is None or not isinstance(by, str):
-        raise InvalidRequest("a task without a job id, a trace or a sender")
+    if parsed is None or trace is None:
+        raise InvalidRequest("a task without a job id or a trace")
     try:
         return Task(
             job_id=parsed,
+            user=UserId(_text(fields, "user")),
+            model=ModelId(_text(fields, "model")),
             trace=trace,
             seen_at=read_time(fields["seen_at"]),
             enqueued_at=read_time(fields["enqueued_at"]),
-            by=by,
+            by=_text(fields, "by"),
             not_before=read_time(fields["not_before"]) if "not_before" in fields else None,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise InvalidRequest(f"a task that cannot be read: {error!r}") from error
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    if not isinstance(value := fields[name], str):
+        raise TypeError(f"{name} is no text")
+    return value
 
 
 def headers_of(request: Mapping[str, object]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from adapters.schema import feed_table_name
 from adapters.streams import DynamoDBChangeStream
-from jobs.dispatch import Change, ChangeRecord
+from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import PositionLost
 from jobs.job import JobStatus
 from jobs.shards import Batch, Position, StreamName
@@ -100,8 +100,13 @@ def read_records(reader: ShardReader, count: int) -> tuple[list[ChangeRecord], P
     return records, position[0]
 
 
+def after_image(record: ChangeRecord) -> Image:
+    assert record.after is not None
+    return record.after
+
+
 def told_by(records: list[ChangeRecord]) -> list[Told]:
-    return [(record.change, record.before, record.after) for record in records]
+    return [(record.change, record.before, after_image(record).status) for record in records]
 
 
 def test_every_change_of_a_row_comes_once_and_in_order(table: Table) -> None:
@@ -121,9 +126,10 @@ def test_a_record_carries_the_trace_and_the_wait(table: Table) -> None:
 
     records, _ = read_records(table.open_only_shard(), len(STORY))
 
-    assert {record.trace for record in records} == {table.store.get(records[0].job_id).trace}
+    images = [after_image(record) for record in records]
+    assert {image.trace for image in images} == {table.store.get(records[0].job_id).trace}
     assert records[0].job_id == job_id
-    assert [record.not_before for record in records] == [None, None, None, after(5), None, None]
+    assert [image.not_before for image in images] == [None, None, None, after(5), None, None]
 
 
 def test_what_came_before_the_reader_was_opened_comes_too(table: Table) -> None:

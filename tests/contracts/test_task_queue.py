@@ -13,6 +13,7 @@ import pytest
 
 from adapters.memory import MemoryTaskQueue
 from jobs.errors import LonghaulError, Unavailable
+from jobs.job import ModelId, UserId
 from jobs.task import Task
 from tests.contracts.stories import START, a_trace, after, new_id
 from tests.free_ports import free_base
@@ -80,6 +81,8 @@ def take_from(celery: Celery, count: int) -> list[Task]:
 def a_task() -> Task:
     return Task(
         job_id=new_id(),
+        user=UserId("ada"),
+        model=ModelId("amazon.nova-lite-v1:0"),
         trace=a_trace(),
         seen_at=START,
         enqueued_at=after(0.5),

@@ -183,7 +183,7 @@ class Breaker:
         )
         now = datetime.now(UTC)
         tasks = [
-            Task(job_id=job.id, trace=job.trace, seen_at=now, enqueued_at=now, by="faults@here:1")
+            Task.of(job, now=now, by="faults@here:1")
             for job_id in known[-DUPLICATES:]
             for job in [store.get(JobId(job_id))]
         ]

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from adapters.clock import SystemClock
 from adapters.dynamodb_jobs import DynamoDBJobStore
-from adapters.memory import MemoryEvents, MemoryShardLeases
+from adapters.memory import MemoryShardLeases
 from adapters.streams import DynamoDBChangeStream
 from jobs import seq
 from jobs.job import JobId
@@ -191,7 +191,7 @@ def test_duplicate_records_and_tasks_lead_to_one_call(
     wait_until(lambda: stand_ins.model_calls(job_id), "the call")
     job = stored_job(clients, job_id)
     now = SystemClock().now()
-    task = Task(job_id=job.id, trace=job.trace, seen_at=now, enqueued_at=now, by="feed@twice:1")
+    task = Task.of(job, now=now, by="feed@twice:1")
 
     with task_queue(stand_ins) as queue:
         queue.enqueue([task] * 10)
@@ -369,7 +369,6 @@ def read_the_stream_again(clients: Clients, queue: CeleryTaskQueue) -> None:
                 log=Silent(),
             ),
             queue=queue,
-            events=MemoryEvents(),
             nudges=NoNudges(),
             clock=SystemClock(),
             log=Silent(),

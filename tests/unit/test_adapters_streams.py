@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.dynamodb_row import to_item
 from adapters.streams import DynamoDBChangeStream, read_record
-from jobs.dispatch import Change, ChangeRecord, wants_worker
+from jobs.dispatch import Change, ChangeRecord, Image, wants_worker
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, Unavailable
 from jobs.job import JobStatus
 from jobs.shards import Batch, Position, Shard, ShardId, StreamName
@@ -58,8 +58,12 @@ def test_a_new_row_is_read() -> None:
         at=AT,
         job_id=JOB_ID,
         before=None,
-        after=JobStatus.PENDING,
-        trace=a_job().trace,
+        after=Image(
+            status=JobStatus.PENDING,
+            user=a_job().user,
+            model=a_job().model,
+            trace=a_job().trace,
+        ),
     )
 
 
@@ -71,18 +75,19 @@ def test_a_changed_row_is_read_with_what_it_was() -> None:
     change = read(a_record("MODIFY", NewImage=waiting, OldImage=running))
 
     assert change.change is Change.MODIFY
-    assert (change.before, change.after) == (JobStatus.RUNNING, JobStatus.PENDING_RETRY)
-    assert change.not_before == until
+    assert change.before is JobStatus.RUNNING
+    assert change.after is not None
+    assert change.after.status is JobStatus.PENDING_RETRY
+    assert change.after.not_before == until
     assert wants_worker(change)
 
 
 def test_a_deleted_row_is_read_and_wants_no_worker() -> None:
     change = read(a_record("REMOVE", OldImage=NEW))
 
-    assert (change.change, change.before, change.after, change.trace) == (
+    assert (change.change, change.before, change.after) == (
         Change.REMOVE,
         JobStatus.PENDING,
-        None,
         None,
     )
     assert not wants_worker(change)
@@ -99,7 +104,7 @@ def test_a_row_that_its_time_to_live_deleted_is_read_like_any_other() -> None:
 def test_a_stream_without_images_wants_no_worker() -> None:
     change = read(a_record("MODIFY"))
 
-    assert (change.before, change.after, change.trace) == (None, None, None)
+    assert (change.before, change.after) == (None, None)
     assert not wants_worker(change)
 
 

@@ -1,12 +1,11 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
 
-from jobs.dispatch import Change, ChangeRecord, tasks_for, wants_worker
-from jobs.job import JobId, JobStatus
+from jobs.dispatch import Change, ChangeRecord, Image, tasks_for, wants_worker
+from jobs.job import JobId, JobStatus, ModelId, UserId
 from jobs.task import Task
-from jobs.trace import Trace
 from tests.builders import JOB_ID, NOW, a_trace
 
 WAITING = {JobStatus.PENDING, JobStatus.PENDING_RETRY}
@@ -18,7 +17,7 @@ def a_record(
     after: JobStatus | None = JobStatus.PENDING,
     *,
     job_id: JobId = JOB_ID,
-    trace: Trace | None = None,
+    not_before: datetime | None = None,
 ) -> ChangeRecord:
     change = Change.MODIFY if before else Change.INSERT
     return ChangeRecord(
@@ -27,8 +26,15 @@ def a_record(
         at=NOW,
         job_id=job_id,
         before=before,
-        after=after,
-        trace=trace,
+        after=None
+        if after is None
+        else Image(
+            status=after,
+            user=UserId("ada"),
+            model=ModelId("a-model"),
+            trace=a_trace(sampled=True),
+            not_before=not_before,
+        ),
     )
 
 
@@ -43,20 +49,13 @@ def test_a_worker_is_wanted_where_a_job_has_begun_to_wait(
 
 def test_a_record_that_wants_a_worker_becomes_a_task() -> None:
     until = NOW + timedelta(seconds=3)
-    record = ChangeRecord(
-        sequence_number="7",
-        change=Change.MODIFY,
-        at=NOW - timedelta(seconds=1),
-        job_id=JOB_ID,
-        before=JobStatus.RUNNING,
-        after=JobStatus.PENDING_RETRY,
-        trace=a_trace(sampled=True),
-        not_before=until,
-    )
+    record = a_record(JobStatus.RUNNING, JobStatus.PENDING_RETRY, not_before=until)
 
     assert tasks_for([record], now=NOW, by="feed@test:1") == [
         Task(
             job_id=JOB_ID,
+            user=UserId("ada"),
+            model=ModelId("a-model"),
             trace=a_trace(sampled=True),
             seen_at=NOW,
             enqueued_at=NOW,
@@ -68,8 +67,8 @@ def test_a_record_that_wants_a_worker_becomes_a_task() -> None:
 
 def test_tasks_keep_the_records_order() -> None:
     ids = [JobId(f"job_{n:026d}") for n in range(5)]
-    records = [a_record(job_id=job_id, trace=a_trace()) for job_id in ids]
-    records.insert(2, a_record(JobStatus.RUNNING, JobStatus.COMPLETED, trace=a_trace()))
+    records = [a_record(job_id=job_id) for job_id in ids]
+    records.insert(2, a_record(JobStatus.RUNNING, JobStatus.COMPLETED))
 
     assert [task.job_id for task in tasks_for(records, now=NOW, by="feed")] == ids
 

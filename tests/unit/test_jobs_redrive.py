@@ -129,7 +129,7 @@ def test_a_redriven_job_is_work_for_the_feed() -> None:
     redrive_job(store.get(JOB_ID), redrive_parts(store))
 
     last = store.stream.read(store.stream.shards(store.stream.name())[0].id, 0).records[-1]
-    assert (last.before, last.after) == (JobStatus.FAILED, JobStatus.PENDING)  # type: ignore[union-attr] # a record, not an error
+    assert (last.before, last.after.status) == (JobStatus.FAILED, JobStatus.PENDING)  # type: ignore[union-attr] # a record, not an error
 
 
 def test_a_redriven_job_has_a_whole_round_of_attempts_and_its_numbers_go_on() -> None:

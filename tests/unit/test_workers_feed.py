@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from adapters.memory import (
     ManualClock,
     MemoryChangeStream,
-    MemoryEvents,
     MemoryJobStore,
     MemoryShardLeases,
     MemoryTaskQueue,
@@ -49,7 +48,6 @@ def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts: 
             log=log,
         ),
         queue=MemoryTaskQueue(),
-        events=MemoryEvents(),
         nudges=QuietNudges(),
         clock=clock,
         log=log,
@@ -104,13 +102,7 @@ def test_a_new_row_becomes_a_task() -> None:
     assert Feed(parts).turn()
 
     assert cast("MemoryTaskQueue", parts.queue).tasks == [
-        Task(
-            job_id=a_job().id,
-            trace=a_job().trace,
-            seen_at=NOW,
-            enqueued_at=NOW,
-            by="feed@test:1",
-        )
+        Task.of(a_job(), now=NOW, by="feed@test:1")
     ]
     assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kombu.exceptions import OperationalError
 
 from jobs.errors import InvalidRequest, Unavailable
-from jobs.job import JobStatus, new_job_id
+from jobs.job import JobStatus, ModelId, UserId, new_job_id
 from jobs.task import Task
 from jobs.trace import Trace, TraceId
 from tests.builders import JOB_ID, NOW, RecordingLog, a_job, a_task, a_trace, run_parts
@@ -43,6 +43,8 @@ TRACES = st.builds(
 TASKS = st.builds(
     Task,
     job_id=st.builds(new_job_id, MILLISECONDS, st.binary(min_size=10, max_size=10)),
+    user=st.text().map(UserId),
+    model=st.text().map(ModelId),
     trace=TRACES,
     seen_at=MILLISECONDS,
     enqueued_at=MILLISECONDS,
@@ -68,6 +70,8 @@ def test_a_task_survives_its_message(task: Task) -> None:
 
 def test_a_message_holds_references_and_times_and_no_payload() -> None:
     assert WRITTEN.fields == {
+        "user": "ada",
+        "model": "amazon.nova-lite-v1:0",
         "seen_at": "2026-11-23T04:38:00.000Z",
         "enqueued_at": "2026-11-23T04:38:00.000Z",
         "by": "feed@test:1",
@@ -88,7 +92,7 @@ def test_a_message_without_a_trace_is_refused(headers: dict[str, str]) -> None:
         read_message(JOB_ID, Message(fields=WRITTEN.fields, headers=headers))
 
 
-@pytest.mark.parametrize("field", ["seen_at", "enqueued_at", "by"])
+@pytest.mark.parametrize("field", ["user", "model", "seen_at", "enqueued_at", "by"])
 def test_a_message_without_a_field_is_refused(field: str) -> None:
     fields = {name: value for name, value in WRITTEN.fields.items() if name != field}
 
@@ -96,16 +100,19 @@ def test_a_message_without_a_field_is_refused(field: str) -> None:
         read_message(JOB_ID, Message(fields=fields, headers=WRITTEN.headers))
 
 
-@pytest.mark.parametrize("by", [None, 7, ["feed@test:1"], {"by": "feed"}])
-def test_a_message_whose_sender_is_no_text_is_refused(by: Any) -> None:  # noqa: ANN401 - JSON
-    with pytest.raises(InvalidRequest, match="sender"):
-        read_message(JOB_ID, Message(fields={**WRITTEN.fields, "by": by}, headers=WRITTEN.headers))
+@pytest.mark.parametrize("name", ["user", "model", "by"])
+@pytest.mark.parametrize("value", [None, 7, ["feed@test:1"], {"by": "feed"}])
+def test_a_message_whose_names_are_no_text_is_refused(name: str, value: Any) -> None:  # noqa: ANN401 - JSON
+    fields = {**WRITTEN.fields, name: value}
+
+    with pytest.raises(InvalidRequest, match=name):
+        read_message(JOB_ID, Message(fields=fields, headers=WRITTEN.headers))
 
 
 @settings(deadline=None)
 @given(
     changes=st.dictionaries(
-        st.sampled_from(["seen_at", "enqueued_at", "by", "not_before"]),
+        st.sampled_from(["user", "model", "seen_at", "enqueued_at", "by", "not_before"]),
         JSON_VALUES | st.sampled_from(["2026-11-23", "2026-11-23T04:38:00"]),
         min_size=1,
     )
