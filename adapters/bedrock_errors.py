@@ -14,7 +14,7 @@ import botocore.eventstream
 import botocore.exceptions
 import urllib3.exceptions
 
-from jobs.errors import ModelError
+from jobs.errors import MODEL_THROTTLED, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class _Kind:
 
 
 _KINDS = {
-    "ThrottlingException": _Kind(error_code="model_throttled", retryable=True),
+    "ThrottlingException": _Kind(error_code=MODEL_THROTTLED, retryable=True),
     "ModelNotReadyException": _Kind(error_code="model_not_ready", retryable=True),
     "ServiceUnavailableException": _Kind(error_code="model_unavailable", retryable=True),
     "InternalServerException": _Kind(error_code="model_internal_error", retryable=True),

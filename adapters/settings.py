@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(default=30, ge=1, le=3650)
 
     worker_concurrency: int = Field(default=400, ge=1, le=2000)
+    user_share: float = Field(default=0.9, gt=0, le=1)
     lease_seconds: float = Field(default=60, ge=1, le=3600)
     patience_seconds: float = Field(default=600, ge=0, le=86_400)
     drain_seconds: float = Field(default=25, ge=0, le=3600)

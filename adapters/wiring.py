@@ -16,12 +16,15 @@ from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
 from adapters.keys import SettingsAuthenticator
+from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
 from adapters.process import process_name
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_nudges import RedisNudges
+from adapters.redis_slots import RedisSlots
 from adapters.s3 import S3ObjectStore
 from adapters.schema import feed_table_name
+from adapters.slots import FallbackSlots
 from adapters.streams import DynamoDBChangeStream
 from jobs.cancel import CancelParts
 from jobs.errors import Unavailable
@@ -165,6 +168,21 @@ def open_worker_parts(
         inline_result_bytes=settings.inline_result_bytes,
     )
     return parts, leases
+
+
+def open_slots(settings: Settings) -> FallbackSlots:
+    """Make a worker's limiter: shared through Redis, or its own while Redis is away."""
+    log, room = get_log(), settings.worker_concurrency
+    local = LocalSlots(capacity=room, share=settings.user_share)
+    shared = RedisSlots(
+        connect_redis(settings.redis_url, connections=room + 10),
+        worker=process_name("worker"),
+        room=room,
+        share=settings.user_share,
+        log=log,
+        heard=local.learn,
+    )
+    return FallbackSlots(shared=shared, local=local, log=log)
 
 
 def open_feed_parts(settings: Settings) -> FeedAdapters:

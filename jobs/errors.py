@@ -26,7 +26,9 @@ Adapters raise them from the vendor's; process tops catch them. HTTP statuses li
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+MODEL_THROTTLED: Final = "model_throttled"  # the error code that a limiter learns from
 
 
 class LonghaulError(Exception):

@@ -91,4 +91,5 @@ def leases_to_take(
     richest, most = max(held.items(), key=lambda item: (item[1], item[0]), default=(me, 0))
     if most - mine < 2:  # noqa: PLR2004 - a difference of one cannot be evened out
         return []
-    return [lease for lease in leases if lease.owner == richest][:1]
+    theirs = [lease for lease in leases if lease.owner == richest]
+    return [theirs[zlib.crc32(me.encode()) % len(theirs)]]

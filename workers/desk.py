@@ -1,4 +1,4 @@
-"""The desk: takes a task, runs its job, and decides what a task that came too early waits for.
+"""The desk: runs the job of a task, and holds a task that came too early until its time.
 
 This is a process top: what run_job raises ends here.
 """
@@ -11,8 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobs.claim import ClaimRefused
-from jobs.errors import ClaimLost, Misconfigured, Unavailable
+from jobs.errors import MODEL_THROTTLED, ClaimLost, Misconfigured, Unavailable
+from jobs.job import Job, JobError
 from jobs.run import run_job
+from jobs.slots import Use
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,11 +38,19 @@ class Desk:
         self._parked: set[Task] = set()
         self._draining = False
 
-    def run(self, task: Task) -> None:
-        """Run the job now, or once its wait is over; never raises."""
-        if task.not_before is not None and task.not_before > self._parts.clock.now():
-            self._park(task, task.not_before)
-            return
+    def is_early(self, task: Task) -> bool:
+        """Tell whether the task's wait is not over yet."""
+        return task.not_before is not None and task.not_before > self._parts.clock.now()
+
+    def pass_on(self, task: Task) -> None:
+        """Hold a task until its wait is over; where this worker drains, give it to another."""
+        self._park(task, task.not_before or self._parts.clock.now())
+
+    def run(self, task: Task) -> Use:
+        """Run the job, once its wait is over, and say what became of its slot; never raises."""
+        if self.is_early(task):
+            self.pass_on(task)
+            return Use.UNUSED
         try:
             ended = run_job(task, self._parts)
         except ClaimLost:
@@ -51,14 +61,19 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - a worker outlives any job
             self._parts.log.warning("run_broke", error=repr(error), **_keys(task))
         else:
-            self._park_if_early(task, ended)
+            return self._note_end(task, ended)
+        return Use.CALLED
 
-    def _park_if_early(self, task: Task, ended: object) -> None:
+    def _note_end(self, task: Task, ended: Job | ClaimRefused) -> Use:
         match ended:
-            case ClaimRefused(status=status, not_before=not_before) if (
-                not_before is not None and status is not None and status.is_pending
-            ):
-                self._park(task, not_before)
+            case ClaimRefused(status=status, not_before=not_before):
+                if not_before is not None and status is not None and status.is_pending:
+                    self._park(task, not_before)
+                return Use.UNUSED
+            case Job(error=JobError(code=code)) if code == MODEL_THROTTLED:
+                return Use.THROTTLED
+            case _:
+                return Use.CALLED
 
     def _park(self, task: Task, until: datetime) -> None:
         """Hold the task in memory and enqueue it when it is due: a hint, the row has the wait."""

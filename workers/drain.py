@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from jobs.ports import Log
     from workers.desk import Desk
     from workers.leases import RenewingLeases
+    from workers.turnstile import Turnstile
 
 
 class Drain:
     """Begins once; `grace` is how long running jobs may go on, in seconds."""
 
-    def __init__(self, *, desk: Desk, leases: RenewingLeases, log: Log, grace: float) -> None:
+    def __init__(
+        self, *, desk: Desk, turnstile: Turnstile, leases: RenewingLeases, log: Log, grace: float
+    ) -> None:
         self._desk = desk
+        self._turnstile = turnstile
         self._leases = leases
         self._log = log
         self._grace = grace
@@ -33,6 +37,7 @@ class Drain:
         threading.Thread(target=self._run, name="drain", daemon=True).start()
 
     def _run(self) -> None:
+        self._turnstile.close()
         parked = self._desk.hand_over_parked()
         self._log.info("drain_began", grace_seconds=self._grace, parked=parked)
         threading.Event().wait(self._grace)

@@ -1,4 +1,4 @@
-"""The Celery tasks: three lines each, everything else is behind the desk."""
+"""The Celery tasks: three lines each, everything else is behind the turnstile."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from celery.app.task import Task as CeleryTask
 
     from jobs.ports import Log
-    from workers.desk import Desk
+    from workers.turnstile import Turnstile
 
 
-def register_tasks(celery: Celery, desk: Desk, log: Log) -> None:
+def register_tasks(celery: Celery, turnstile: Turnstile, log: Log) -> None:
     """Make the tasks of a worker process."""
 
     @celery.task(name=RUN_TASK, bind=True, shared=False)
     def run(self: CeleryTask[..., None], /, job_id: object, **fields: str) -> None:
         headers = headers_of(vars(self.request))
         try:
-            desk.run(read_message(job_id, Message(fields=fields, headers=headers)))
+            turnstile.enter(read_message(job_id, Message(fields=fields, headers=headers)))
         except InvalidRequest as error:
             log.warning("task_unreadable", reason=str(error))

@@ -1,4 +1,4 @@
-"""The worker's entry: Celery on its threads pool, hundreds of jobs a process."""
+"""The worker's entry: Celery brings tasks in, hundreds of jobs run in threads of the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from celery.signals import worker_shutting_down
 
 from adapters.clock import SystemClock
 from adapters.logs import get_log
-from adapters.wiring import open_worker_parts
+from adapters.wiring import open_slots, open_worker_parts
 from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.desk import Desk
 from workers.drain import Drain
@@ -16,6 +16,9 @@ from workers.leases import RenewingLeases
 from workers.start import read_settings_or_exit
 from workers.tasks import register_tasks
 from workers.timers import Timers
+from workers.turnstile import Turnstile
+
+_INTAKE_THREADS = 8  # they only bring tasks in; jobs run behind the turnstile
 
 
 def main() -> None:
@@ -29,25 +32,34 @@ def main() -> None:
         settings,
         make_leases=lambda store: RenewingLeases(store=store, clock=clock, log=log, timers=timers),
     )
-    celery = make_celery(settings.redis_url, connections=settings.worker_concurrency + 20)
+    celery = make_celery(settings.redis_url, connections=20)
     desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=timers)
-    register_tasks(celery, desk, log)
-    drain = Drain(desk=desk, leases=leases, log=log, grace=settings.drain_seconds)
-    worker_shutting_down.connect(drain.begin, weak=False)
-    log.info("worker_started", worker=parts.worker, concurrency=settings.worker_concurrency)
-    celery.worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--pool=threads",
-            f"--concurrency={settings.worker_concurrency}",
-            f"--queues={RUN_QUEUE}",
-            "--loglevel=WARNING",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-        ]
+    slots = open_slots(settings)
+    turnstile = Turnstile(desk=desk, slots=slots, room=settings.worker_concurrency, log=log)
+    register_tasks(celery, turnstile, log)
+    drain = Drain(
+        desk=desk, turnstile=turnstile, leases=leases, log=log, grace=settings.drain_seconds
     )
+    worker_shutting_down.connect(drain.begin, weak=False)
+    turnstile.start()
+    log.info("worker_started", worker=parts.worker, concurrency=settings.worker_concurrency)
+    try:
+        celery.worker_main(
+            [
+                "--quiet",
+                "worker",
+                "--pool=threads",
+                f"--concurrency={_INTAKE_THREADS}",
+                f"--queues={RUN_QUEUE}",
+                "--loglevel=WARNING",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+            ]
+        )
+    finally:  # Celery has no tasks any more; the jobs have until the drain hands them over
+        turnstile.wait_until_empty()
+        slots.leave()
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def _plan_job(
     match kind:
         case JobKind.THROTTLED:
             directives.append(f"throttle_first={chance.randint(1, 2)}")
+            options["model"] = f"test.throttled-{number}"  # its pace is nobody else's
         case JobKind.STREAM_ERROR:
             directives.append("stream_error_after=3; stream_faults_first=1")
         case JobKind.CUT:

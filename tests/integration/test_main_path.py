@@ -178,7 +178,8 @@ def test_jobs_wait_together_and_not_in_turn(system: System, stand_ins: LocalStac
     assert stand_ins.ledger_summary()["max_in_flight"] > JOBS_AT_ONCE / 2
     began = min(job["created_at"] for job in jobs)
     over = max(job["ended_at"] for job in jobs)
-    assert seconds_between(began, over) < 15
+    in_turn = JOBS_AT_ONCE * JOB_SECONDS
+    assert seconds_between(began, over) < in_turn / 20
     first = min(call["started_at"] for [call] in calls)
     last = max(call["ended_at"] for [call] in calls)
     assert last - first < 15
@@ -208,7 +209,9 @@ def test_duplicate_records_and_tasks_lead_to_one_call(
 
 def test_two_throttles_and_then_success(system: System, stand_ins: LocalStack) -> None:
     with watching(system) as watcher:
-        job_id = submit(system, directive("throttle_first=2; tokens=20"))["id"]
+        # A model of its own: throttles slow its pace down, for whoever calls it next.
+        body = {**directive("throttle_first=2; tokens=20"), "model": "test.throttled-model"}
+        job_id = submit(system, body)["id"]
         watcher.subscribe(job_id)
         events = watcher.events_until_the_end()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
 
+from adapters.local_slots import LocalSlots
 from adapters.memory import ManualClock, MemoryTaskQueue
 from jobs.claim import Claim
 from jobs.job import Job, JobStatus
@@ -22,6 +23,7 @@ from tests.builders import (
 from workers.desk import Desk
 from workers.drain import Drain
 from workers.leases import KeptLease, RenewingLeases
+from workers.turnstile import Turnstile
 
 DEADLINE = 10.0  # seconds until a test gives up on a condition
 LATER = NOW + timedelta(minutes=5)
@@ -63,7 +65,16 @@ class Worker:
             queue=self.queue,
             timers=self.timers,
         )
-        self.drain = Drain(desk=self.desk, leases=self.leases, log=self.log, grace=grace)
+        self.turnstile = Turnstile(
+            desk=self.desk, slots=LocalSlots(capacity=10, share=1), room=10, log=self.log
+        )
+        self.drain = Drain(
+            desk=self.desk,
+            turnstile=self.turnstile,
+            leases=self.leases,
+            log=self.log,
+            grace=grace,
+        )
 
     def end(self) -> None:
         """Drain as Celery's signal asks for it, and wait until all is handed over."""

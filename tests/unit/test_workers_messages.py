@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu.exceptions import OperationalError
 
+from adapters.local_slots import LocalSlots
 from jobs.errors import InvalidRequest, Unavailable
 from jobs.job import JobStatus, ModelId, UserId, new_job_id
 from jobs.task import Task
@@ -26,6 +27,7 @@ from workers.messages import (
 )
 from workers.tasks import register_tasks
 from workers.timers import Timers
+from workers.turnstile import Turnstile
 
 MILLISECONDS = st.integers(0, 10**12).map(
     lambda ms: datetime(2001, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
@@ -147,7 +149,10 @@ class Worker:
         self.celery = make_celery("redis://broker.invalid:6379/0", connections=2)
         timers = Timers(clock=self.parts.clock, log=self.log)
         desk = Desk(parts=self.parts, queue=CeleryTaskQueue(self.celery), timers=timers)
-        register_tasks(self.celery, desk, self.log)
+        self.turnstile = Turnstile(
+            desk=desk, slots=LocalSlots(capacity=2, share=1), room=2, log=self.log
+        )
+        register_tasks(self.celery, self.turnstile, self.log)
 
     def receive(self, job_id: object, message: Message) -> None:
         """Run the task as a worker does that has read it from the broker."""
@@ -157,6 +162,7 @@ class Worker:
             task.run(job_id, **message.fields)
         finally:
             task.pop_request()
+        self.turnstile.wait_until_empty()
 
 
 def test_a_message_that_a_worker_receives_runs_its_job() -> None:

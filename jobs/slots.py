@@ -1,0 +1,64 @@
+"""Slots: whose turn it is to run, where there is not room for all.
+
+A job runs in a slot. It gets one at once, before its claim and at no cost of an attempt, if its
+worker has room, its user runs fewer jobs than the ceiling and its model's pace allows a call
+(jobs/pace.py). Otherwise its task stands in line, one line a model and user; the users of a model
+take turns, so that ten thousand jobs of one do not keep another's single job waiting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from jobs.job import JobId, ModelId, UserId
+    from jobs.task import Task
+
+
+class Use(StrEnum):
+    """What became of a slot."""
+
+    UNUSED = "unused"
+    CALLED = "called"
+    THROTTLED = "throttled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """The right to run one job now.
+
+    `given_at` is in seconds, by the giver's own clock; `is_shared` says that all workers know of
+    it, and not this process alone.
+    """
+
+    key: str
+    job_id: JobId
+    user: UserId
+    model: ModelId
+    given_at: float
+    is_shared: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """A task whose turn has come."""
+
+    task: Task
+    slot: Slot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turns:
+    """Whose turn it is, and when to ask again; None where nobody stands in line."""
+
+    turns: tuple[Turn, ...]
+    again_in: timedelta | None
+
+
+def ceiling_of(capacity: int, share: float) -> int:
+    """Give how many jobs one user may run at once, where `capacity` run in all."""
+    return max(1, int(capacity * share))
