@@ -164,10 +164,8 @@ def _read_retrier(entry: object, where: str) -> Retrier:
         raise Misconfigured(f"{where}.JitterStrategy must be NONE or FULL")
     interval = _read_number(entry, "IntervalSeconds", where, default=1, least=1, whole=True)
     most = _read_number(entry, "MaxDelaySeconds", where, default=0, least=1, whole=True)
-    if "MaxDelaySeconds" in entry and (most <= interval or most >= _LONGEST.total_seconds()):
-        raise Misconfigured(
-            f"{where}.MaxDelaySeconds must be above IntervalSeconds and below 31622400"
-        )
+    if most >= _LONGEST.total_seconds():
+        raise Misconfigured(f"{where}.MaxDelaySeconds must be below 31622400")
     return Retrier(
         error_equals=_read_names(entry.get("ErrorEquals"), where),
         interval=timedelta(seconds=interval),

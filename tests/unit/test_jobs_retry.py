@@ -158,6 +158,14 @@ def test_max_delay_seconds_caps_every_delay() -> None:
     assert seconds_of_each_retry(policy, an_error("A")) == [3, 6, 10, 10, 10]
 
 
+def test_a_max_delay_below_the_interval_caps_the_first_delay_too() -> None:
+    policy = RetryPolicy.from_asl(
+        [{"ErrorEquals": ["A"], "IntervalSeconds": 5, "MaxDelaySeconds": 2, "MaxAttempts": 2}]
+    )
+
+    assert seconds_of_each_retry(policy, an_error("A")) == [2, 2]
+
+
 def test_a_backoff_rate_of_one_keeps_the_delay() -> None:
     policy = a_policy(Retrier(error_equals=("A",), max_attempts=3, backoff_rate=1.0))
 
@@ -306,7 +314,6 @@ def test_an_entry_that_is_no_object_is_refused(entry: object) -> None:
         pytest.param("BackoffRate", 10**400, id="BackoffRate-beyond-float"),
         ("MaxDelaySeconds", 0),
         ("MaxDelaySeconds", -5),
-        ("MaxDelaySeconds", 1),  # not above IntervalSeconds
         ("MaxDelaySeconds", 31_622_400),
         ("MaxDelaySeconds", 60.5),
         ("MaxDelaySeconds", "60"),
