@@ -1,8 +1,9 @@
-"""jobs.ports.ChangeStream and ShardReader, in memory and on DynamoDB."""
+"""jobs.ports.ChangeStream and ShardReader, in memory, on DynamoDB and on the stand-in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,13 @@ from jobs.job import JobStatus
 from jobs.shards import Batch, Position, StreamName
 from tests.contracts.stories import a_job, after, claim, completed, invoked, retrying
 from tests.stack import wait_until
+from tests.streams_stand_in import StreamsStandIn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jobs.ports import ChangeStream, JobStore, ShardReader
-    from tests.stack import Clients
+    from tests.stack import Clients, LocalStack
 
 NEVER_GIVEN = Position("9" * 30)  # in the form of a sequence number
 Told = tuple[Change, JobStatus | None, JobStatus | None]
@@ -52,7 +54,7 @@ class Table:
         return self.stream.open(name, shard.id, after=after)
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "dynamodb", "stand-in"])
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     if request.param == "memory":
         store = MemoryJobStore()
@@ -60,7 +62,12 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         return
     clients: Clients = request.getfixturevalue("clients")
     name = clients.make_tables(f"Contract_Stream_{request.node.name}"[:100].split("[")[0])
-    yield on_dynamodb(clients, name)
+    if request.param == "dynamodb":
+        yield on_dynamodb(clients, name)
+    else:
+        stand_ins: LocalStack = request.getfixturevalue("stand_ins")
+        with in_shards(clients, name, stand_ins.environ, shards=1) as (_, table):
+            yield table
     clients.dynamodb.delete_table(TableName=name)
     clients.dynamodb.delete_table(TableName=feed_table_name(name))
 
@@ -70,6 +77,19 @@ def on_dynamodb(clients: Clients, name: str) -> Table:
         store=DynamoDBJobStore(client=clients.dynamodb, table=name, retention=timedelta(days=1)),
         stream=DynamoDBChangeStream(tables=clients.dynamodb, streams=clients.streams, table=name),
     )
+
+
+@contextmanager
+def in_shards(
+    clients: Clients, name: str, environ: Mapping[str, str], *, shards: int
+) -> Iterator[tuple[StreamsStandIn, Table]]:
+    """Let the stand-in spread the stream of a table's changes over shards."""
+    table = on_dynamodb(clients, name)
+    with StreamsStandIn(clients.streams, table.stream.name(), shards=shards) as stand_in:
+        client = stand_in.connect(environ)
+        stream = DynamoDBChangeStream(tables=clients.dynamodb, streams=client, table=name)
+        yield stand_in, replace(table, stream=stream)
+        client.close()
 
 
 def tell_a_story(store: JobStore) -> str:
