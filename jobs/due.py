@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHARDS = 16
 DISPATCH_GRACE = timedelta(seconds=30)  # far above the feed's usual milliseconds
+RETRY_GRACE = timedelta(seconds=3)  # far above a timer's; the timer may have died with its worker
 LONGEST_GRACE = timedelta(minutes=15)
 
 
@@ -29,8 +30,9 @@ def due_shard(job_id: JobId) -> str:
 
 def first_due_at(job: Job) -> datetime:
     """Give the time to look at a job that has just begun to wait."""
-    begun = job.not_before or job.queued_at or job.created_at
-    return _before_expiry(job, begun + DISPATCH_GRACE)
+    if job.not_before is not None:
+        return _before_expiry(job, job.not_before + RETRY_GRACE)
+    return _before_expiry(job, (job.queued_at or job.created_at) + DISPATCH_GRACE)
 
 
 def next_due_at(job: Job, now: datetime) -> datetime:

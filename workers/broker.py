@@ -5,10 +5,13 @@ The measurement behind each setting is in docs/decisions/0003-celery-is-a-hint.m
 
 from __future__ import annotations
 
+from queue import Empty
 from typing import TYPE_CHECKING
 
 import kombu.exceptions
+import kombu.transport.redis
 from celery import Celery
+from kombu.log import get_logger
 
 from jobs.errors import Unavailable
 from workers.messages import RUN_TASK, write_message
@@ -19,6 +22,25 @@ if TYPE_CHECKING:
     from jobs.task import Task
 
 RUN_QUEUE = "longhaul.run"
+_log = get_logger(__name__)
+
+
+class Channel(kombu.transport.redis.Channel):
+    """kombu's channel, but what is no message is dropped; kombu's own ends the worker by it."""
+
+    def _brpop_read(self, **options: object) -> bool:
+        try:
+            read: bool = super()._brpop_read(**options)  # type: ignore[misc] # kombu's own
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("dropped what is no message from the queue: %r", error)
+            raise Empty from error
+        return read
+
+
+class Transport(kombu.transport.redis.Transport):
+    """kombu's transport with our channel."""
+
+    Channel = Channel
 
 
 def make_celery(redis_url: str, *, connections: int) -> Celery:
@@ -26,6 +48,7 @@ def make_celery(redis_url: str, *, connections: int) -> Celery:
     celery = Celery("longhaul", set_as_current=False)
     celery.conf.update(
         broker_url=redis_url,
+        broker_transport="workers.broker:Transport",
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
@@ -65,7 +88,8 @@ class CeleryTaskQueue:
         if not tasks:
             return
         try:
-            with self._celery.producer_or_acquire() as producer:
+            # All tasks go to Redis in one pipeline, which is done when the block ends.
+            with self._celery.producer_or_acquire() as producer, producer.batch():
                 for task in tasks:
                     message = write_message(task)
                     self._celery.send_task(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import redis
 from websockets.sync.client import connect
 
 from adapters.clock import SystemClock
@@ -25,7 +26,7 @@ from jobs.shard_leases import FeedId
 from jobs.task import Task
 from tests.contracts.test_events import Silent
 from tests.stack import http, wait_until
-from workers.broker import CeleryTaskQueue, make_celery
+from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import ShardKeeper
 
@@ -205,6 +206,20 @@ def test_duplicate_records_and_tasks_lead_to_one_call(
     assert {line["status"] for line in refusals_of(system, job_id)} <= {"RUNNING", "COMPLETED"}
     assert [call["n"] for call in stand_ins.model_calls(job_id)] == [1]
     assert show(system, job_id)["attempt"] == 1
+
+
+def test_garbage_in_the_queue_does_not_end_the_worker(
+    system: System, stand_ins: LocalStack
+) -> None:
+    with redis.Redis.from_url(stand_ins.redis_url) as client:
+        for garbage in (b"\xff\xfe", b"not json", b'"text"', b"7", b"[]", b"{}", b'{"body": 1}'):
+            client.lpush(RUN_QUEUE, garbage)
+        wait_until(lambda: client.llen(RUN_QUEUE) == 0, "the garbage to be gone")
+
+    job_id = submit(system, directive("tokens=5"))["id"]
+
+    assert ended(system, job_id)["status"] == "COMPLETED"
+    assert len(system.log_lines(event="worker_started")) == 1
 
 
 def test_two_throttles_and_then_success(system: System, stand_ins: LocalStack) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jobs.outcome import Change, Outcome
 
 SECOND = timedelta(seconds=1)
-GRACE = timedelta(seconds=30)
+RETRY_GRACE = timedelta(seconds=3)
 LATER = NOW + timedelta(minutes=5)
 ERROR = JobError(code="model_throttled", message="Too many requests", retryable=True)
 RESULT = Result(payload=Inline(text="Hello"), usage=None, stop_reason="end_turn")
@@ -163,7 +163,7 @@ def test_a_retry_releases_the_claim_and_waits_in_the_row() -> None:
     assert after.status is JobStatus.PENDING_RETRY
     assert (after.not_before, after.retry_counts) == (LATER + 3 * SECOND, (2,))
     assert (after.lease_until, after.ended_at) == (None, None)
-    assert (after.due_at, after.sweeps) == (LATER + 3 * SECOND + GRACE, 0)
+    assert (after.due_at, after.sweeps) == (LATER + 3 * SECOND + RETRY_GRACE, 0)
     assert (after.epoch, after.attempt, after.started_at) == (1, 1, NOW)
 
 

@@ -186,6 +186,7 @@ def test_a_message_that_no_worker_can_read_is_logged_and_dropped() -> None:
 
 def a_broker_in_memory() -> Celery:
     celery = make_celery("memory://", connections=2)
+    celery.conf.broker_transport = "memory"
     celery.conf.broker_transport_options = {}
     return celery
 
