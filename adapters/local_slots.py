@@ -23,7 +23,7 @@ LOOK_AGAIN = timedelta(milliseconds=200)  # where someone is at the ceiling
 
 
 class LocalSlots:
-    """jobs.ports.Slots in memory, under one lock.
+    """jobs.slots.Slots in memory, under one lock.
 
     `capacity` is how many jobs the process runs, `share` which part of it one user may have;
     `clock` is steady and in seconds.

@@ -27,7 +27,7 @@ KEPT_SECONDS = 60
 
 
 class RedisSlots:
-    """jobs.ports.Slots, shared by all workers. Every method may raise Unavailable.
+    """jobs.slots.Slots, shared by all workers. Every method may raise Unavailable.
 
     `worker` is a name that no other has, `room` how many jobs it runs, `share` which part of all
     workers' room one user may have, `root` what all names in Redis begin with. `heard` is told this

@@ -21,7 +21,7 @@ _AWAY_SECONDS = 2.0  # in which Redis is not asked again: not every job is to wa
 
 
 class FallbackSlots:
-    """jobs.ports.Slots. No method raises; slots of both kinds may be in use at one time."""
+    """jobs.slots.Slots. No method raises; slots of both kinds may be in use at one time."""
 
     def __init__(
         self,

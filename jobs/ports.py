@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from jobs.prompt import Prompt
     from jobs.shard_leases import FeedId, ShardLease
     from jobs.shards import Batch, Checkpoint, Position, Shard, ShardId, StreamName
-    from jobs.slots import Slot, Turns, Use
     from jobs.task import Task
     from jobs.timeline import Step
     from jobs.trace import Trace
@@ -246,25 +245,6 @@ class TaskQueue(Protocol):
 
     def enqueue(self, tasks: Sequence[Task]) -> None:
         """Hand tasks to the broker; when it returns, the broker has them all."""
-
-
-class Slots(Protocol):
-    """Who may run a job now; shared by all workers, and never a reason to lose a task."""
-
-    def ask(self, task: Task, *, has_room: bool) -> Slot | None:
-        """Take a slot, or put the task in line (None); one that is in line already stays once.
-
-        Without room in the worker that asks, the task stands in line for any worker.
-        """
-
-    def call_up(self, most: int) -> Turns:
-        """Take up to `most` tasks out of the line whose turn has come, each with its slot."""
-
-    def give_back(self, slot: Slot, use: Use) -> None:
-        """End a slot and learn from what became of it."""
-
-    def keep(self, slots: Sequence[Slot]) -> None:
-        """Say every few seconds which slots are in use; what is not said lapses in a minute."""
 
 
 class ShardReader(Protocol):

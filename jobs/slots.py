@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from jobs.job import JobId, ModelId, UserId
@@ -57,6 +58,25 @@ class Turns:
 
     turns: tuple[Turn, ...]
     again_in: timedelta | None
+
+
+class Slots(Protocol):
+    """Who may run a job now; shared by all workers, and never a reason to lose a task."""
+
+    def ask(self, task: Task, *, has_room: bool) -> Slot | None:
+        """Take a slot, or put the task in line (None); one that is in line already stays once.
+
+        Without room in the worker that asks, the task stands in line for any worker.
+        """
+
+    def call_up(self, most: int) -> Turns:
+        """Take up to `most` tasks out of the line whose turn has come, each with its slot."""
+
+    def give_back(self, slot: Slot, use: Use) -> None:
+        """End a slot and learn from what became of it."""
+
+    def keep(self, slots: Sequence[Slot]) -> None:
+        """Say every few seconds which slots are in use; what is not said lapses in a minute."""
 
 
 def ceiling_of(capacity: int, share: float) -> int:

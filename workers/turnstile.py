@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from jobs.slots import Use
 
 if TYPE_CHECKING:
-    from jobs.ports import Log, Slots
-    from jobs.slots import Slot
+    from jobs.ports import Log
+    from jobs.slots import Slot, Slots
     from jobs.task import Task
     from workers.desk import Desk
 

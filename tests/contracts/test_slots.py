@@ -1,4 +1,4 @@
-"""jobs.ports.Slots, in one process and in Redis: each promise of their docstrings."""
+"""jobs.slots.Slots, in one process and in Redis: each promise of their docstrings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from jobs.ports import Slots
+    from jobs.slots import Slots
     from tests.stack import LocalStack
 
 ROOM = 10
