@@ -221,6 +221,10 @@ class MemoryObjectStore:
             raise NoResult(f"the object store has no {key}")
         return self._texts[key]
 
+    def delete(self, key: ObjectKey) -> None:
+        """Remove a text."""
+        self._texts.pop(key, None)
+
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Make a URL."""
         return f"https://objects.invalid/{key}?lifetime={lifetime.total_seconds():g}"

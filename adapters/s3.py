@@ -45,6 +45,11 @@ class S3ObjectStore:
                 raise
             return answer["Body"].read().decode()
 
+    def delete(self, key: ObjectKey) -> None:
+        """Remove a text; one that is not there is removed already."""
+        with translating(_PART):
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Make a URL that anyone may GET within `lifetime`; costs no request."""
         with translating(_PART):

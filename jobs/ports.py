@@ -127,6 +127,9 @@ class ObjectStore(Protocol):
     def get(self, key: ObjectKey) -> str:
         """Read a text back, equal to what was put. Raises NoResult where there is none."""
 
+    def delete(self, key: ObjectKey) -> None:
+        """Remove a text; one that is not there is removed already."""
+
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Make a URL that anyone may GET within `lifetime`, and nobody after."""
 

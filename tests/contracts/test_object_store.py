@@ -86,6 +86,22 @@ def test_a_missing_key_has_no_result(store: ObjectStore) -> None:
         store.get(new_key())
 
 
+def test_a_text_that_was_deleted_is_gone_and_others_stay(store: ObjectStore) -> None:
+    key, other = new_key(), new_key()
+    store.put(key, "gone", content_type=PLAIN)
+    store.put(other, "here", content_type=PLAIN)
+
+    store.delete(key)
+
+    with pytest.raises(NoResult):
+        store.get(key)
+    assert store.get(other) == "here"
+
+
+def test_what_is_not_there_can_be_deleted(store: ObjectStore) -> None:
+    store.delete(new_key())
+
+
 def test_a_url_is_made_for_one_key(store: ObjectStore) -> None:
     key, other = new_key(), new_key()
 
