@@ -15,6 +15,8 @@ OPEN_JOBS = "OpenJobs"
 USER_JOBS = "UserJobs"
 TTL_ATTRIBUTE = "ExpiresAt"
 STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
+ANSWERS = "answers"
+ANSWERS_KEPT_DAYS = 7  # longer than any outage; an answer that nobody fetched is a user's data
 _OBJECTS_OUTLIVE_ROWS_DAYS = 2  # DynamoDB may take two days to delete what has expired
 
 
@@ -79,13 +81,22 @@ def feed_table_name(jobs: str) -> str:
 
 
 def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
-    """Define when prompts and results go: after their rows. Nothing else in the bucket is ours."""
+    """Define when prompts and results go: after their rows; and kept answers, much sooner.
+
+    Nothing else in the bucket is ours.
+    """
+    after_rows = retention_days + _OBJECTS_OUTLIVE_ROWS_DAYS
+    days = {
+        "prompts": after_rows,
+        "results": after_rows,
+        ANSWERS: min(ANSWERS_KEPT_DAYS, after_rows),
+    }
     return [
         {
             "ID": f"longhaul-{prefix}",
             "Status": "Enabled",
             "Filter": {"Prefix": f"{prefix}/"},
-            "Expiration": {"Days": retention_days + _OBJECTS_OUTLIVE_ROWS_DAYS},
+            "Expiration": {"Days": days[prefix]},
         }
-        for prefix in ("prompts", "results")
+        for prefix in days
     ]

@@ -54,6 +54,7 @@ def test_an_operators_own_rules_and_objects_stay(environ: dict[str, str], client
         "tmp": "tmp/",
         "longhaul-prompts": "prompts/",
         "longhaul-results": "results/",
+        "longhaul-answers": "answers/",
     }
 
 
