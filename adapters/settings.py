@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from pathlib import Path  # noqa: TC003 - pydantic reads it at runtime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     patience_seconds: float = Field(default=600, ge=0, le=86_400)
     drain_seconds: float = Field(default=25, ge=0, le=3600)
     bedrock_read_timeout_seconds: float = Field(default=900, ge=1, le=3600)
+    spool_dir: Path | None = None
     retry_policy: Annotated[RetryPolicy, NoDecode] = DEFAULT_POLICY
 
     feed_poll_seconds: float = Field(default=1.0, ge=0.05, le=60)
@@ -78,6 +80,13 @@ class Settings(BaseSettings):
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("spool_dir")
+    @classmethod
+    def _check_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError("must be an absolute path")
+        return value
 
     @field_validator("retry_policy", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from adapters.clock import SystemChance, SystemClock
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
+from adapters.kept_answers import AnswersInEither, AnswersInObjects
 from adapters.keys import SettingsAuthenticator
 from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
@@ -25,6 +26,7 @@ from adapters.redis_slots import RedisSlots
 from adapters.s3 import S3ObjectStore
 from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
+from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
 from jobs.cancel import CancelParts
 from jobs.errors import Unavailable
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from adapters.settings import Settings
+    from jobs.answer import KeptAnswers
     from jobs.ports import (
         Authenticator,
         Chance,
@@ -150,6 +153,7 @@ def open_worker_parts(
     parts = RunParts(
         store=store,
         objects=S3ObjectStore(client=connect_s3(connections=connections), bucket=settings.bucket),
+        kept=_kept_answers(settings, log, connections=connections),
         model=BedrockModel(
             client=connect_bedrock(
                 connections=connections, read_timeout=settings.bedrock_read_timeout_seconds
@@ -216,6 +220,16 @@ def check_redis(client: redis.Redis) -> None:
         client.ping()
     except redis.RedisError as error:
         raise Unavailable("events", f"Redis does not answer ({type(error).__name__})") from error
+
+
+def _kept_answers(settings: Settings, log: Log, *, connections: int) -> KeptAnswers:
+    """Make where paid answers are kept; its client gives up soon, for there is the spool."""
+    s3 = connect_s3(connections=connections, for_callers=True)
+    home = AnswersInObjects(objects=S3ObjectStore(client=s3, bucket=settings.bucket), log=log)
+    if settings.spool_dir is None:
+        return home
+    folder = settings.spool_dir / settings.bucket  # answers of another deployment stay apart
+    return AnswersInEither(home=home, spool=AnswerSpool(folder, clock=SystemClock(), log=log))
 
 
 def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:

@@ -13,15 +13,16 @@ from jobs.timeline import StepName
 from jobs.times import written_time
 
 if TYPE_CHECKING:
+    from jobs.answer import PaidAnswer
     from jobs.errors import ModelError
     from jobs.job import Payload
     from jobs.outcome import Outcome
-    from jobs.running import Answer, Run
+    from jobs.running import Run
 
 _LONGEST_MESSAGE = 2_000  # characters of a model's error that go into row and event
 
 
-def complete(run: Run, answer: Answer, payload: Payload) -> Completed:
+def complete(run: Run, answer: PaidAnswer, payload: Payload) -> Completed:
     """Make the outcome of an answer that is where it stays."""
     done = run.step(StepName.COMPLETED)
     usage = answer.usage

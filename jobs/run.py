@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.answer import PaidAnswer
 from jobs.claim import ClaimRefused, ClaimTerms
 from jobs.conclude import (
     complete,
@@ -18,7 +19,8 @@ from jobs.job import ClaimToken, Inline, ObjectKey, Stored
 from jobs.patience import patiently
 from jobs.ports import Invocation
 from jobs.prompt import Prompt
-from jobs.running import Answer, Run
+from jobs.recover import recover
+from jobs.running import Run
 from jobs.timeline import Step, StepName
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
         outcome = attempt(run)
         job = settle(run, outcome)
     run.narrator.announce(outcome)
+    run.let_go()
     return job
 
 
@@ -77,12 +80,13 @@ def claim_job(task: Task, parts: RunParts) -> Claim | ClaimRefused:
 
 
 def attempt(run: Run) -> Outcome:
-    """Call the model once, unless the job is over already, and say how that ended."""
+    """Call the model once, unless its answer is there or the job is over; say how that ended."""
     run.narrator.tell_started()
-    if (over := over_before_the_call(run)) is not None:
-        return over
     try:
-        answer = collect(run, prepare(run))
+        if (answer := recover(run)) is None:
+            if (over := over_before_the_call(run)) is not None:
+                return over
+            answer = collect(run, prepare(run))
         return complete(run, answer, store_result(run, answer.text))
     except ModelError as error:
         return retry_or_fail(run, error)
@@ -124,7 +128,7 @@ def _read_prompt(run: Run, prompt: Stored) -> str:
         ) from error
 
 
-def collect(run: Run, invocation: Invocation) -> Answer:
+def collect(run: Run, invocation: Invocation) -> PaidAnswer:
     """Invoke the model and take its whole text, telling watchers as it comes."""
     run.lease.check()
     run.mark_invoked()
@@ -141,7 +145,15 @@ def collect(run: Run, invocation: Invocation) -> Answer:
             run.lease.check()  # it may have been broken off from our side
             raise
     run.narrator.flush()
-    return Answer(text="".join(pieces), usage=answering.usage, stop_reason=answering.stop_reason)
+    answer = PaidAnswer(
+        job=invocation.job,
+        attempt=invocation.attempt,
+        text="".join(pieces),
+        usage=answering.usage,
+        stop_reason=answering.stop_reason,
+    )
+    run.hold(answer)
+    return answer
 
 
 def store_result(run: Run, text: str) -> Payload:

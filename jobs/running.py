@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from jobs.errors import Misconfigured, Unavailable
 from jobs.narrate import Narrator
 from jobs.patience import patiently
 from jobs.timeline import Step, StepName
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from jobs.answer import KeptAnswers, PaidAnswer
     from jobs.claim import Claim
+    from jobs.errors import LonghaulError
     from jobs.job import WorkerId
     from jobs.ports import (
         Chance,
@@ -40,6 +43,7 @@ class RunParts:
 
     store: JobStore
     objects: ObjectStore
+    kept: KeptAnswers
     model: Model
     leases: Leases
     events: EventBus
@@ -53,18 +57,13 @@ class RunParts:
     inline_result_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """The model's whole text; `usage` is input and output tokens."""
-
-    text: str
-    usage: tuple[int, int] | None
-    stop_reason: str | None
-
-
 @dataclass(kw_only=True)
 class Run:
-    """One claim being run; used by one thread. `steps` are what the outcome will write."""
+    """One claim being run; used by one thread. `steps` are what the outcome will write.
+
+    `answer` is what was paid for and is not written yet; `is_kept` says that it would be found if
+    this worker died now.
+    """
 
     claim: Claim
     lease: Lease
@@ -72,6 +71,8 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     has_invoked: bool = False
     has_text: bool = False
+    answer: PaidAnswer | None = None
+    is_kept: bool = False
 
     def __post_init__(self) -> None:
         self.narrator = Narrator(claim=self.claim, events=self.parts.events, clock=self.parts.clock)
@@ -125,11 +126,44 @@ class Run:
             self.has_text = True
             self.note(StepName.FIRST_TOKEN)
 
+    def hold(self, answer: PaidAnswer, *, is_kept: bool = False) -> None:
+        """Take a paid answer in hand; it is kept as soon as the store has to be waited for."""
+        self.answer, self.is_kept = answer, is_kept
+
+    def let_go(self) -> None:
+        """Forget the answer that was kept: the row has it now."""
+        if self.answer is None or not self.is_kept:
+            return
+        try:
+            self.parts.kept.forget(self.answer)
+        except Exception as error:  # noqa: BLE001 - it goes when its time is over
+            self.parts.log.info("answer_not_forgotten", reason=repr(error), **self.keys)
+
     def patiently(self, action: Callable[[], T], *, waiting: str) -> T:
-        """Do `action`, waiting for a part that is away; each wait is logged as `waiting`."""
-        return patiently(
-            action,
-            clock=self.parts.clock,
-            patience=self.parts.patience,
-            waiting=lambda error: self.parts.log.warning(waiting, reason=str(error), **self.keys),
-        )
+        """Do `action`, waiting for a part that is away; each wait is logged as `waiting`.
+
+        A paid answer in hand is kept first: whoever waits may die.
+        """
+
+        def wait(error: LonghaulError) -> None:
+            self.parts.log.warning(waiting, reason=str(error), **self.keys)
+            self._keep_answer()
+
+        try:
+            return patiently(
+                action, clock=self.parts.clock, patience=self.parts.patience, waiting=wait
+            )
+        except (Unavailable, Misconfigured):
+            self._keep_answer()
+            raise
+
+    def _keep_answer(self) -> None:
+        if self.answer is None or self.is_kept:
+            return
+        try:
+            self.parts.kept.keep(self.answer)
+        except Exception as error:  # noqa: BLE001 - it is still in hand, and tried at the next wait
+            self.parts.log.warning("answer_not_kept", reason=repr(error), **self.keys)
+        else:
+            self.is_kept = True
+            self.parts.log.info("answer_kept", **self.keys)

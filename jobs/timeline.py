@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 
@@ -22,6 +23,7 @@ class StepName(StrEnum):
     INVOKED = "invoked"
     FIRST_TOKEN = "first_token"  # noqa: S105 - a model's token, not a credential
     INTERRUPTED = "interrupted"
+    RECOVERED = "recovered"
     STORED = "stored"
     RETRYING = "retrying"
     COMPLETED = "completed"
@@ -47,3 +49,19 @@ class Step:
     attempt: int | None = None
     error: str | None = None
     detail: str | None = None
+
+
+def unended_calls(timeline: Sequence[Step]) -> list[int]:
+    """Give the attempts of this round whose calls began, and of whose ends nothing is written.
+
+    A round begins at a redrive.
+    """
+    begun: dict[int, None] = {}
+    for step in timeline:
+        if step.name is StepName.REDRIVEN:
+            begun.clear()
+        elif step.attempt is not None and step.name is StepName.INVOKED:
+            begun[step.attempt] = None
+        elif step.attempt is not None and step.name is StepName.RETRYING:
+            begun.pop(step.attempt, None)
+    return list(begun)

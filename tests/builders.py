@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from adapters.kept_answers import AnswersInObjects
 from adapters.memory import (
     ManualClock,
     MemoryEvents,
@@ -401,6 +402,7 @@ def run_parts(**changes: Any) -> RunParts:  # noqa: ANN401 - RunParts' own field
     parts = RunParts(
         store=MemoryJobStore(),
         objects=MemoryObjectStore(),
+        kept=AnswersInObjects(objects=MemoryObjectStore(), log=RecordingLog()),
         model=ScriptedModel(Answer()),
         leases=SteadyLeases(),
         events=MemoryEvents(),

@@ -55,6 +55,7 @@ def test_two_settings_are_needed_and_all_others_have_defaults(environ: Environ) 
     assert settings.lease == timedelta(seconds=60)
     assert settings.patience == timedelta(minutes=10)
     assert settings.url_lifetime == timedelta(hours=1)
+    assert settings.spool_dir is None
     assert (settings.log_format, settings.log_level) == ("json", "INFO")
 
 
@@ -131,6 +132,8 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_LEASE_SECONDS", "inf"),
         ("LONGHAUL_PATIENCE_SECONDS", "-1"),
         ("LONGHAUL_DRAIN_SECONDS", "hunter2"),
+        ("LONGHAUL_SPOOL_DIR", ""),
+        ("LONGHAUL_SPOOL_DIR", "hunter2/hunter2"),
         ("LONGHAUL_BEDROCK_READ_TIMEOUT_SECONDS", "0"),
         ("LONGHAUL_RETRY_POLICY", "hunter2"),
         ("LONGHAUL_RETRY_POLICY", "{}"),

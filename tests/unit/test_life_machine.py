@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 )
 
 from adapters.memory import ManualClock, MemoryEvents, MemoryJobStore, MemoryTaskQueue
+from jobs.answer import PaidAnswer
 from jobs.cancel import cancel_job
 from jobs.claim import Claim
 from jobs.conclude import complete, expire, hand_over, over_before_the_call, retry_or_fail
@@ -35,7 +36,7 @@ from jobs.expire import expire_job, expiry_of
 from jobs.job import Inline, JobStatus, OnInterrupted
 from jobs.redrive import redrive_job
 from jobs.run import claim_job
-from jobs.running import Answer, Run
+from jobs.running import Run
 from jobs.submit import submit_job
 from jobs.sweep import sweep
 from tests.builders import (
@@ -75,7 +76,13 @@ TIMEOUTS = st.sampled_from([None, None, timedelta(seconds=40), timedelta(minutes
 ENDS: dict[str, Callable[[Run], Outcome]] = {
     "completed": lambda run: complete(
         run,
-        Answer(text=f"of epoch {run.claim.epoch}", usage=(7, 3), stop_reason="end_turn"),
+        PaidAnswer(
+            job=run.claim.job_id,
+            attempt=run.claim.attempt,
+            text=f"of epoch {run.claim.epoch}",
+            usage=(7, 3),
+            stop_reason="end_turn",
+        ),
         Inline(text=f"of epoch {run.claim.epoch}"),
     ),
     "throttled": lambda run: retry_or_fail(run, throttled()),
