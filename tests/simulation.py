@@ -24,11 +24,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from adapters.kept_answers import AnswersInObjects
 from adapters.memory import MemoryJobStore, MemoryObjectStore
 from jobs.cancel import CancelParts, cancel_job
 from jobs.claim import Claim
 from jobs.dispatch import ChangeRecord, tasks_for
-from jobs.errors import LonghaulError, ModelError, NotRedrivable, Unavailable
+from jobs.errors import LonghaulError, ModelError, NoResult, NotRedrivable, Unavailable
 from jobs.events import EventType, terminal_event
 from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, UserId, WorkerId
 from jobs.prompt import Prompt
@@ -39,6 +40,7 @@ from jobs.seq import BLOCK
 from jobs.shards import ShardId
 from jobs.submit import JobRequest, SubmitParts, submit_job
 from jobs.sweep import BATCH, SweepParts, sweep
+from jobs.timeline import StepName
 from jobs.trace import Trace, TraceId
 from workers.desk import Desk
 from workers.leases import RenewingLeases
@@ -262,6 +264,7 @@ class Design:
     has_sweep: bool = True
     has_renewals: bool = True
     has_mark: bool = True
+    has_recovery: bool = True
 
 
 @dataclass(eq=False, kw_only=True)
@@ -297,6 +300,7 @@ class World:
         self.heard: list[Event] = []
         self.calls: list[Call] = []
         self.accepted: list[JobId] = []
+        self.kept: set[ObjectKey] = set()
         self.excuses: Counter[tuple[JobId, int]] = Counter()  # by job and epoch: hit in mid-call
         self.trouble: list[str] = []
         self.broken: list[str] = []
@@ -378,8 +382,16 @@ class World:
     def _hit(self, process: Process, what: str) -> None:
         self.trouble.append(f"{self.baton.now}: {process.name} {what}")
         for job, (epoch, caller) in self._open_calls.items():
-            if caller is process:
+            if caller is process and not self._is_kept(job, epoch):
                 self.excuses[job, epoch] += 1
+
+    def _is_kept(self, job: JobId, epoch: int) -> bool:
+        """Whether the answer of this call is where the next worker finds it: it pays no more."""
+        return any(
+            call.epoch == epoch and f"answers/{job}/{call.attempt}.json" in self.kept
+            for call in self.calls
+            if call.job == job
+        )
 
     def _seconds(self, least: float, most: float) -> int:
         return self.chance.randrange(int(least * SECOND), int(most * SECOND))
@@ -698,12 +710,21 @@ class SimObjects(_Port):
         if self.world.chance.random() < self.world.faults.store_refuses:
             raise Unavailable("objects", "cannot be reached (simulated)")
         self.world.objects.put(key, text, content_type=content_type)
+        if key.startswith("answers/"):
+            self.world.kept.add(key)
         self.world.step(self.process)
 
     def get(self, key: ObjectKey) -> str:
         """Read."""
         self.world.step(self.process)
+        if key.startswith("answers/") and not self.world.design.has_recovery:
+            raise NoResult(key)
         return self.world.objects.get(key)
+
+    def delete(self, key: ObjectKey) -> None:
+        """Remove."""
+        self.world.step(self.process)
+        self.world.objects.delete(key)
 
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Sign."""
@@ -905,6 +926,7 @@ class Worker(Process):
         parts = RunParts(
             store=SimStore(world, self),
             objects=SimObjects(world, self),
+            kept=AnswersInObjects(objects=SimObjects(world, self), log=SimLog(world)),
             model=SimModel(world, self),
             leases=self.leases,
             events=SimEvents(world, self),
@@ -1015,7 +1037,7 @@ def _judge(world: World, job: Job, history: list[Version]) -> Iterator[str]:
         yield f"never ended: {job.status}"
         return
     yield from _wrong_calls(world, job, history)
-    yield from _wrong_result(world, job)
+    yield from _wrong_result(world, job, history)
     yield from _wrong_events(world, job, history)
 
 
@@ -1054,14 +1076,19 @@ def _wrong_calls(world: World, job: Job, history: list[Version]) -> Iterator[str
             yield f"{len(made)} calls with {retries} retries, though on_interrupted=fail"
 
 
-def _wrong_result(world: World, job: Job) -> Iterator[str]:
+def _wrong_result(world: World, job: Job, history: list[Version]) -> Iterator[str]:
     if job.status is not JobStatus.COMPLETED:
         return
     assert job.result is not None
     payload = job.result.payload
     text = payload.text if isinstance(payload, Inline) else world.objects.get(payload.key)
-    if text not in [c.text for c in world.calls if c.job == job.id and c.epoch == job.epoch]:
-        yield f"the result {text!r} is not what its own call answered"
+    round_began = max(v.after.epoch for v in history if v.after.status is JobStatus.PENDING)
+    steps = {step.name for step in job.timeline if step.attempt == job.attempt}
+    calls = [c for c in world.calls if c.job == job.id and c.epoch >= round_began]
+    if StepName.RECOVERED not in steps:
+        calls = [c for c in calls if c.epoch == job.epoch]
+    if text not in [c.text for c in calls]:
+        yield f"the result {text!r} is not what a call of its own answered"
     deltas = {
         event.seq: event.text or ""
         for event in world.published

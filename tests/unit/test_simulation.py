@@ -144,6 +144,7 @@ BROKEN = {
     "a claim in the old epoch": Design(store=ClaimsInTheOldEpoch),
     "a cancel without a fence": Design(store=CancelsWithoutFence),
     "a claimed job that is never due": Design(store=NeverDueAgain),
+    "kept answers that nobody looks for": Design(has_recovery=False),
     "attempts not counted": Design(store=CountsNoAttempts),
 }
 
