@@ -7,9 +7,11 @@ import warnings
 from celery.signals import worker_shutting_down
 
 from adapters.clock import SystemClock
+from adapters.kept_answers import AnswersInEither
 from adapters.logs import get_log
 from adapters.wiring import open_slots, open_worker_parts
 from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
+from workers.carrier import Carrier
 from workers.desk import Desk
 from workers.drain import Drain
 from workers.leases import RenewingLeases
@@ -32,6 +34,9 @@ def main() -> None:
         settings,
         make_leases=lambda store: RenewingLeases(store=store, clock=clock, log=log, timers=timers),
     )
+    match parts.kept:
+        case AnswersInEither(home=home, spool=spool):
+            Carrier(left=spool, home=home, log=log).start()
     celery = make_celery(settings.redis_url, connections=20)
     desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=timers)
     slots = open_slots(settings)
