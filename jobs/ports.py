@@ -2,6 +2,7 @@
 
 Each method's promises are one sentence each; tests/contracts/ runs one suite a port on every
 implementation, the in-memory one and the real one alike. Any method may raise `Unavailable`.
+The ports that keep paid answers stand with them, in jobs/answer.py.
 """
 
 from __future__ import annotations
