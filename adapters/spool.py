@@ -44,6 +44,12 @@ class AnswerSpool:
         self._most_bytes = most_bytes
         self._warned: set[str] = set()
 
+    def prepare(self) -> None:
+        """Make the folder, unless it is there, and see that files can be made in it."""
+        with _translating():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self._folder).close()
+
     def keep(self, answer: PaidAnswer) -> None:
         """Write a file whole and for good: under another name, to the disk, then renamed."""
         if parse_job_id(answer.job) is None:

@@ -10,6 +10,7 @@ from adapters.clock import SystemClock
 from adapters.kept_answers import AnswersInEither
 from adapters.logs import get_log
 from adapters.wiring import open_slots, open_worker_parts
+from jobs.errors import Unavailable
 from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.carrier import Carrier
 from workers.desk import Desk
@@ -36,6 +37,10 @@ def main() -> None:
     )
     match parts.kept:
         case AnswersInEither(home=home, spool=spool):
+            try:
+                spool.prepare()
+            except Unavailable as error:
+                log.warning("started_without", role="worker", reason=str(error))
             Carrier(left=spool, home=home, log=log).start()
     celery = make_celery(settings.redis_url, connections=20)
     desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=timers)

@@ -288,6 +288,19 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path, log: Record
     assert spool.find(an_answer().job, 1) is None
 
 
+def test_a_spool_says_whether_it_can_be_used(
+    tmp_path: Path, folder: Path, spool: AnswerSpool, log: RecordingLog
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    spool.prepare()
+    spool.prepare()
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(folder.iterdir()) == []
+    with pytest.raises(Unavailable):
+        AnswerSpool(tmp_path / "file" / "bucket", clock=ManualClock(), log=log).prepare()
+
+
 def test_an_id_that_is_no_name_for_a_file_is_not_spooled(spool: AnswerSpool) -> None:
     climber = JobId("../../etc/job")
 
