@@ -37,8 +37,14 @@ _WORKERS_STORE_SECONDS = 5.0
 _WORKERS_OBJECT_SECONDS = 20.0
 
 
-def connect_dynamodb(*, connections: int, for_callers: bool = False) -> DynamoDBClient:
-    """Make the client for the table; `for_callers` where someone waits for the answer."""
+def connect_dynamodb(
+    *, connections: int, for_callers: bool = False, for_runs: bool = False
+) -> DynamoDBClient:
+    """Make the client for the table; `for_callers` where someone waits for the answer.
+
+    `for_runs` tries once: a run is patient itself, and keeps its paid answer at the first failure.
+    """
+    tries = _CALLERS_TRIES if for_callers else 1 if for_runs else _WORKERS_TRIES
     with _configured():
         return boto3.client(
             "dynamodb",
@@ -47,7 +53,7 @@ def connect_dynamodb(*, connections: int, for_callers: bool = False) -> DynamoDB
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_CALLERS_STORE_SECONDS if for_callers else _WORKERS_STORE_SECONDS,
                 max_pool_connections=connections,
-                retries=_tries(_CALLERS_TRIES if for_callers else _WORKERS_TRIES),
+                retries=_tries(tries),
                 account_id_endpoint_mode="disabled",
                 tcp_keepalive=True,
             ),

@@ -148,7 +148,7 @@ def open_worker_parts(
     """Make a worker's adapters; `make_leases` gives the keeper of claims its store."""
     log = get_log()
     connections = settings.worker_concurrency + 10
-    store = _job_store(connect_dynamodb(connections=connections), settings)
+    store = _job_store(connect_dynamodb(connections=connections, for_runs=True), settings)
     leases = make_leases(store)
     parts = RunParts(
         store=store,
