@@ -172,6 +172,7 @@ def environ_of_fleet(stack: LocalStack, proxy: FaultProxy) -> Mapping[str, str]:
         **stack.environ,
         **dict.fromkeys(THROUGH_THE_PROXY, proxy.url),
         **SETTINGS,
+        "LONGHAUL_SPOOL_DIR": str(stack.folder / "spool"),
         "PATH": os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)]),
         "VIRTUAL_ENV": sys.prefix,
         "PYTHONUNBUFFERED": "1",
