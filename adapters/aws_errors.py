@@ -75,3 +75,16 @@ def translating(part: str) -> Iterator[None]:
         raise Misconfigured(f"{part}: {error}") from error
     except _UNREACHABLE as error:
         raise Unavailable(part, f"cannot be reached ({type(error).__name__})") from error
+
+
+@contextmanager
+def translating_all(part: str) -> Iterator[None]:
+    """Translate as `translating` does, and what says that we asked for nonsense as Misconfigured.
+
+    For the feed's own tables: their readers can do nothing about it but wait and say so.
+    """
+    try:
+        with translating(part):
+            yield
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        raise Misconfigured(f"{part}: {error}") from error

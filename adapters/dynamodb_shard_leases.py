@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from adapters.aws_errors import code_of, translating
+from adapters.aws_errors import code_of, translating_all
 from adapters.dynamodb_row import number, text
 from jobs.errors import LeaseLost
 from jobs.shard_leases import FeedId, ShardLease
@@ -42,13 +42,13 @@ class DynamoDBShardLeases:
             ExpressionAttributeValues={":stream": text(stream)},
             ConsistentRead=True,
         )
-        with translating(_PART):
+        with translating_all(_PART):
             return [_read(item) for page in pages for item in page["Items"]]
 
     def add(self, stream: StreamName, shard: ShardId) -> None:
         """Make a shard's lease; one that is there stays."""
         lease = ShardLease(shard=shard, checkpoint=Checkpoint())
-        with suppressing_refusal(), translating(_PART):
+        with translating_all(_PART), suppressing_refusal():
             self.client.put_item(
                 TableName=self.table,
                 Item={"StreamArn": text(stream), **_write(lease)},
@@ -100,7 +100,7 @@ class DynamoDBShardLeases:
 
     def drop(self, stream: StreamName, shard: ShardId) -> None:
         """Forget a shard that the stream no longer has."""
-        with translating(_PART):
+        with translating_all(_PART):
             self.client.delete_item(
                 TableName=self.table,
                 Key={"StreamArn": text(stream), "ShardId": text(shard)},
@@ -115,7 +115,7 @@ class DynamoDBShardLeases:
         expression: str,
         values: dict[str, Value],
     ) -> None:
-        with translating(_PART):
+        with translating_all(_PART):
             try:
                 self.client.update_item(
                     TableName=self.table,

@@ -12,11 +12,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.dispatch import ChangeRecord, tasks_for
-from jobs.errors import LeaseLost, LonghaulError, PositionLost, Unavailable
+from jobs.errors import LeaseLost, LonghaulError, PositionLost
 from jobs.shards import Checkpoint
+from workers.patient_reader import PatientReader
 
 if TYPE_CHECKING:
-    from jobs.ports import ChangeStream, Clock, Log, ShardReader, TaskQueue
+    from jobs.ports import ChangeStream, Clock, Log, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
     from workers.shard_keeper import ShardKeeper
 
@@ -52,18 +53,22 @@ class Feed:
     def __init__(self, parts: FeedParts) -> None:
         self._parts = parts
         self._stop = threading.Event()
-        self._readers: dict[ShardId, ShardReader] = {}
+        self._readers: dict[ShardId, PatientReader] = {}
         self._stream: StreamName | None = None
         self.passed_over = 0  # records that nobody could read, since the process began
 
     def run(self) -> None:
-        """Feed until `stop`; outlives any part that goes away for a while."""
+        """Feed until `stop`; outlives any part that goes away, and whatever else a turn raises."""
         hot_until = self._parts.clock.now()
         while not self._stop.is_set():
             try:
                 came = self.turn()
             except LonghaulError as error:
                 self._parts.log.warning("feed_waits", reason=str(error))
+                self._stop.wait(_PAUSE_SECONDS)
+                continue
+            except Exception as error:  # noqa: BLE001 - one surprise must not end all feeding
+                self._parts.log.warning("feed_broke", error=repr(error))
                 self._stop.wait(_PAUSE_SECONDS)
                 continue
             # AWS allows so many reads of a shard a second, nudged or not.
@@ -87,7 +92,9 @@ class Feed:
             self._stream = keeper.stream
         self._readers = {
             shard: self._readers.get(shard)
-            or self._parts.stream.open(keeper.stream, shard, after=checkpoint.position)
+            or PatientReader(
+                self._parts.stream.open(keeper.stream, shard, after=checkpoint.position)
+            )
             for shard, checkpoint in keeper.held()
         }
         counts = [self._pump(shard) for shard in list(self._readers)]
@@ -95,12 +102,17 @@ class Feed:
 
     def _pump(self, shard: ShardId) -> int:
         """Move one batch from a shard to the broker and give its size."""
+        reader = self._readers[shard]
         try:
-            batch = self._readers[shard].read()
+            batch = reader.read()
         except PositionLost as error:
             self._start_over(shard, error)
             return 0
-        self._enqueue(shard, batch)
+        try:
+            self._enqueue(shard, batch)
+        except Exception:
+            reader.give_back(batch)  # nothing is skipped
+            raise
         if batch.position is not None or batch.ended:
             self._checkpoint(shard, Checkpoint(position=batch.position, ended=batch.ended))
         return len(batch.records)
@@ -117,11 +129,7 @@ class Feed:
                 )
         records = [record for record in batch.records if isinstance(record, ChangeRecord)]
         tasks = tasks_for(records, now=self._parts.clock.now(), by=self._parts.process)
-        try:
-            self._parts.queue.enqueue(tasks)
-        except Unavailable:
-            self._readers.pop(shard)  # read again from the checkpoint: nothing is skipped
-            raise
+        self._parts.queue.enqueue(tasks)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.errors import LeaseLost, Unavailable
+from jobs.errors import LeaseLost, LonghaulError
 from jobs.shard_leases import Sightings, leases_to_take
 from jobs.shards import Checkpoint, StreamName, readable
 
@@ -79,7 +79,7 @@ class ShardKeeper:
         for lease in self._mine.values():
             try:
                 self._leases.hold(self.stream, lease, None)
-            except (LeaseLost, Unavailable) as error:
+            except LonghaulError as error:
                 self._log.warning("shard_not_released", shard=lease.shard, reason=str(error))
         self._mine.clear()
 

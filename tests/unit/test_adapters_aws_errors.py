@@ -4,8 +4,8 @@ import botocore.exceptions
 import pytest
 import urllib3.exceptions
 
-from adapters.aws_errors import code_of, translating
-from jobs.errors import JobNotFound, Misconfigured, Unavailable
+from adapters.aws_errors import code_of, translating, translating_all
+from jobs.errors import JobNotFound, LeaseLost, Misconfigured, Unavailable
 
 ENDPOINT = "https://store.invalid"
 
@@ -72,6 +72,33 @@ def test_everything_else_stays_what_it_is(error: Exception) -> None:
         raise error
 
     assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        a_refusal("ValidationException"),
+        botocore.exceptions.ParamValidationError(report="Invalid type"),
+    ],
+)
+def test_where_all_is_translated_nonsense_is_misconfigured(error: Exception) -> None:
+    with pytest.raises(Misconfigured) as raised, translating_all("store"):
+        raise error
+
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [LeaseLost("gone"), KeyError("ours")])
+def test_where_all_is_translated_our_own_errors_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, translating_all("store"):
+        raise error
+
+    assert raised.value is error
+
+
+def test_where_all_is_translated_a_part_that_is_busy_is_unavailable() -> None:
+    with pytest.raises(Unavailable), translating_all("store"):
+        raise a_refusal("ThrottlingException")
 
 
 def test_an_error_without_a_code_has_an_empty_one() -> None:

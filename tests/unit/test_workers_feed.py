@@ -492,6 +492,27 @@ def test_the_feed_outlives_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch
     assert log_of(parts).count("feed_waits") == 3
 
 
+def test_the_feed_outlives_what_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.feed._PAUSE_SECONDS", 0.0)
+    stream = MemoryChangeStream()
+    expected = insert(stream, jobs(2))
+    feeds: list[Feed] = []
+
+    class StoppingNudges(QuietNudges):
+        def wait(self, seconds: float) -> bool:
+            feeds[0].stop()
+            return super().wait(seconds)
+
+    queue = ShakyTaskQueue(RuntimeError("unforeseen"), KeyError("unforeseen, too"))
+    parts = feed_parts(stream=stream, nudges=StoppingNudges(), queue=queue)
+    feeds.append(Feed(parts))
+
+    feeds[0].run()
+
+    assert tasked(parts) == expected
+    assert log_of(parts).count("feed_broke") == 2
+
+
 def test_a_table_without_a_stream_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator can switch it on while the feed runs."""
     monkeypatch.setattr("workers.feed._PAUSE_SECONDS", 0.0)

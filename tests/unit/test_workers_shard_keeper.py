@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.memory import MemoryChangeStream, MemoryShardLeases
-from jobs.errors import LeaseLost, Unavailable
+from jobs.errors import LeaseLost, Misconfigured, Unavailable
 from jobs.shard_leases import FeedId
 from jobs.shards import Checkpoint, Position, ShardId, StreamName
 from tests.builders import store_away
@@ -159,10 +159,11 @@ def test_a_feed_that_ends_gives_its_shards_up_at_once() -> None:
     assert len(feeds.held("b")) == 4
 
 
-def test_a_feed_that_cannot_release_ends_all_the_same() -> None:
+@pytest.mark.parametrize("error", [store_away(), Misconfigured("the rights were taken away")])
+def test_a_feed_that_cannot_release_ends_all_the_same(error: Exception) -> None:
     feeds = Feeds("a", leases=ShakyLeases())
     feeds.keep()
-    feeds.leases.failures["hold"] = [store_away()]  # type: ignore[attr-defined] # ShakyLeases
+    feeds.leases.failures["hold"] = [error]  # type: ignore[attr-defined] # ShakyLeases
 
     feeds.keepers["a"].release_all()
 
