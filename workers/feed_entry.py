@@ -1,4 +1,4 @@
-"""The feed's entry: the change feed, and the sweep that finds what it missed."""
+"""The feed's entry: the change feed, and the sweep, when it is this process's turn to sweep."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from workers.broker import CeleryTaskQueue, make_celery
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import ShardKeeper
 from workers.start import read_settings_or_exit
+from workers.sweep_lease import SweepLease
 from workers.sweeper import Sweeper
 
 
@@ -47,6 +48,12 @@ def main() -> None:
             clock=adapters.clock,
             log=adapters.log,
             process=adapters.process,
+        ),
+        lease=SweepLease(
+            leases=adapters.leases,
+            me=FeedId(adapters.process),
+            clock=adapters.clock,
+            log=adapters.log,
         ),
         every=settings.sweep_seconds,
     )

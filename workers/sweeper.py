@@ -1,47 +1,70 @@
-"""The sweeper: sweeps every few seconds, in a thread of the feed process."""
+"""The sweeper: sweeps every few seconds, in a thread of one feed process at a time."""
 
 from __future__ import annotations
 
+import math
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobs.errors import Misconfigured, Unavailable
 from jobs.sweep import BATCH, sweep
+from workers.shard_keeper import KEEP_EVERY
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobs.sweep import SweepParts
+    from workers.sweep_lease import SweepLease
 
 
 # After the store was away, those who hold claims renew and settle first: a lapsed lease may be of
 # a worker that has a paid answer in its hands.
 _GRACE_SECONDS = 5.0
+_STOPS_WITHIN_SECONDS = 3.0  # a sweep under way; what it leaves is due again
 
 
 class Sweeper:
-    """Sweeps until it is stopped; outlives any part that goes away for a while."""
+    """Sweeps while the lease is ours; outlives any part that goes away for a while."""
 
-    def __init__(self, parts: SweepParts, *, every: float) -> None:
+    def __init__(self, parts: SweepParts, *, lease: SweepLease, every: float) -> None:
         self._parts = parts
-        self._every = every
+        self._lease = lease
+        self._every = timedelta(seconds=every)
+        # An even part of `every`, often enough for the lease.
+        self._pause = self._every / math.ceil(self._every / KEEP_EVERY)
+        self._swept_at: datetime | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
     def start(self) -> None:
-        """Sweep from now on."""
+        """Sweep from now on, whenever it is our turn."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the sweep that is under way."""
+        """End after the sweep that is under way, and let another take over at once."""
         self._stop.set()
+        self._thread.join(_STOPS_WITHIN_SECONDS)
+
+    def turn(self) -> None:
+        """Keep the lease, and sweep if it is ours and it is time to. Raises Unavailable."""
+        now = self._parts.clock.now()
+        if not self._lease.hold():
+            return
+        if self._swept_at is not None and now - self._swept_at < self._every - self._pause / 2:
+            return
+        while sweep(self._parts) == BATCH and not self._stop.is_set() and self._lease.hold():
+            pass  # a full batch: there is more
+        self._swept_at = now
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                while sweep(self._parts) == BATCH and not self._stop.is_set():
-                    pass  # a full batch: there is more
+                self.turn()
             except (Unavailable, Misconfigured) as error:
                 self._parts.log.warning("sweep_waits", reason=str(error))
                 self._stop.wait(_GRACE_SECONDS)
             except Exception as error:  # noqa: BLE001 - one bad row must not end all sweeping
                 self._parts.log.warning("sweep_broke", error=repr(error))
-            self._stop.wait(self._every)
+            self._stop.wait(self._pause.total_seconds())
+        self._lease.release()

@@ -5,11 +5,14 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.memory import ManualClock, MemoryJobStore, MemoryTaskQueue
+from adapters.memory import ManualClock, MemoryJobStore, MemoryShardLeases, MemoryTaskQueue
 from jobs.claim import Claim
 from jobs.due import DISPATCH_GRACE
 from jobs.errors import Unavailable
 from jobs.job import Job, JobId, JobStatus
+from jobs.ports import ShardLeases
+from jobs.shard_leases import FeedId, ShardLease
+from jobs.shards import StreamName
 from jobs.sweep import BATCH, SweepParts, sweep
 from jobs.timeline import Step, StepName
 from tests import builders
@@ -21,7 +24,11 @@ from tests.builders import (
     ShakyTaskQueue,
     a_job,
     claim_terms,
+    store_away,
 )
+from tests.stack import wait_until
+from workers.shard_keeper import FAILOVER, KEEP_EVERY
+from workers.sweep_lease import SweepLease
 from workers.sweeper import Sweeper
 
 DEADLINE = 10.0  # seconds until a test gives up on a condition
@@ -43,6 +50,18 @@ def waiting_jobs(parts: SweepParts, count: int) -> list[JobId]:
 
 def tasked(parts: SweepParts) -> list[JobId]:
     return [task.job_id for task in cast("MemoryTaskQueue", parts.queue).tasks]
+
+
+def a_sweeper(
+    parts: SweepParts, leases: ShardLeases | None = None, *, every: float = 5.0
+) -> Sweeper:
+    lease = SweepLease(
+        leases=leases or MemoryShardLeases(),
+        me=FeedId(parts.process),
+        clock=parts.clock,
+        log=parts.log,
+    )
+    return Sweeper(parts, lease=lease, every=every)
 
 
 def log_of(parts: SweepParts) -> RecordingLog:
@@ -262,7 +281,7 @@ class ManySweeps(MemoryTaskQueue):
 def test_the_sweeper_outlives_what_breaks_and_what_is_away() -> None:
     queue = ManySweeps(Unavailable("broker", "away (test)"), RuntimeError("unforeseen"))
     parts = sweep_parts(queue=queue)
-    sweeper = Sweeper(parts, every=0.001)
+    sweeper = a_sweeper(parts, every=0.001)
 
     sweeper.start()
 
@@ -284,7 +303,7 @@ def test_the_sweeper_takes_one_full_batch_after_another() -> None:
                 done.set()
 
     parts = replace(parts, queue=Queue())
-    sweeper = Sweeper(parts, every=3600)
+    sweeper = a_sweeper(parts, every=3600)
 
     sweeper.start()
 
@@ -314,3 +333,89 @@ def test_one_row_that_cannot_be_moved_does_not_stop_the_others() -> None:
 
     assert tasked(parts) == [first, third]
     assert log_of(parts).count("row_passed_over") == 1
+
+
+def two_sweepers() -> tuple[SweepParts, Sweeper, Sweeper]:
+    """Make two sweepers of one store under one clock; give what the first sweeps with, too."""
+    parts = sweep_parts(process="feed@test:1")
+    leases = MemoryShardLeases()
+    return parts, a_sweeper(parts, leases), a_sweeper(replace(parts, process="feed@test:2"), leases)
+
+
+def sweepers_in(parts: SweepParts) -> set[str]:
+    return {task.by for task in cast("MemoryTaskQueue", parts.queue).tasks}
+
+
+def test_of_two_sweepers_one_sweeps() -> None:
+    parts, one, other = two_sweepers()
+    waiting_jobs(parts, 3)
+
+    for _ in range(20):
+        other.turn()
+        one.turn()
+        parts.clock.sleep(KEEP_EVERY)
+
+    assert sweepers_in(parts) == {"feed@test:2"}
+
+
+def test_when_the_sweeper_is_killed_the_other_sweeps_within_the_failover_time() -> None:
+    parts, one, other = two_sweepers()
+    one.turn()
+    other.turn()
+    waiting_jobs(parts, 1)
+
+    for _ in range(FAILOVER // KEEP_EVERY):
+        assert tasked(parts) == []
+        parts.clock.sleep(KEEP_EVERY)
+        other.turn()
+
+    assert sweepers_in(parts) == {"feed@test:2"}
+
+
+def test_when_the_sweeper_is_stopped_the_other_sweeps_at_once() -> None:
+    parts, one, other = two_sweepers()
+    one.start()
+    waiting_jobs(parts, 1)
+    wait_until(lambda: log_of(parts).count("sweep_taken"), "the first one's turn", within=DEADLINE)
+
+    one.stop()
+    waiting_jobs(parts, 2)
+    other.turn()
+
+    assert "feed@test:2" in sweepers_in(parts)
+
+
+def test_a_sweeper_sweeps_no_more_often_than_it_is_told() -> None:
+    parts = sweep_parts()
+    looks: list[datetime] = []
+
+    class Due(MemoryJobStore):
+        def find(self, now: datetime, *, limit: int) -> list[Job]:
+            looks.append(now)
+            return super().find(now, limit=limit)
+
+    parts = replace(parts, due=Due())
+    sweeper = a_sweeper(parts, every=10)
+
+    for _ in range(9):
+        sweeper.turn()
+        parts.clock.sleep(KEEP_EVERY)
+
+    assert [look - looks[0] for look in looks] == [timedelta(seconds=n) for n in (0, 10, 20)]
+
+
+def test_a_store_that_is_away_keeps_nobody_from_stopping() -> None:
+    class Leases(MemoryShardLeases):
+        def hold(self, stream: StreamName, lease: ShardLease, owner: FeedId | None) -> ShardLease:
+            if owner is None:
+                raise store_away()
+            return super().hold(stream, lease, owner)
+
+    parts = sweep_parts()
+    sweeper = a_sweeper(parts, Leases())
+    sweeper.start()
+    wait_until(lambda: log_of(parts).count("sweep_taken"), "its turn", within=DEADLINE)
+
+    sweeper.stop()
+
+    assert log_of(parts).count("sweep_not_released") == 1
