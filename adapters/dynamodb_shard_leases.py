@@ -45,9 +45,9 @@ class DynamoDBShardLeases:
         with translating_all(_PART):
             return [_read(item) for page in pages for item in page["Items"]]
 
-    def add(self, stream: StreamName, shard: ShardId) -> None:
+    def add(self, stream: StreamName, shard: ShardId, checkpoint: Checkpoint) -> None:
         """Make a shard's lease; one that is there stays."""
-        lease = ShardLease(shard=shard, checkpoint=Checkpoint())
+        lease = ShardLease(shard=shard, checkpoint=checkpoint)
         with translating_all(_PART), suppressing_refusal():
             self.client.put_item(
                 TableName=self.table,

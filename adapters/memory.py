@@ -29,7 +29,7 @@ from jobs.events import message_of
 from jobs.job import JobStatus
 from jobs.ports import Heard, topic_of_job, topic_of_user
 from jobs.shard_leases import ShardLease
-from jobs.shards import Batch, Checkpoint, Position, Shard, ShardId, StreamName
+from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from jobs.timeline import MOST_SWEEPS_NOTED
 from jobs.transitions import changed, claimed, is_claimable, settled
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from jobs.outcome import Change, Outcome
     from jobs.ports import Lease, Listener, Topic
     from jobs.shard_leases import FeedId
+    from jobs.shards import Checkpoint
     from jobs.task import Task
     from jobs.timeline import Step
 
@@ -345,7 +346,7 @@ class MemoryChangeStream:
         *,
         after: Position | None,
     ) -> MemoryShardReader:
-        """Start right after a position, or at the oldest record."""
+        """Start right after a position, at LATEST, or at the oldest record."""
         return MemoryShardReader(self, shard, after)
 
     def read(self, shard: ShardId, start: int) -> Batch:
@@ -359,6 +360,11 @@ class MemoryChangeStream:
                 position=Position(str(start + len(records))) if records else None,
                 ended=shard in self._closed,
             )
+
+    def end(self, shard: ShardId) -> Position:
+        """Give the position of a shard's last record."""
+        with self._lock:
+            return Position(str(len(self._records[shard])))
 
     def _add_shard(self, parent: ShardId | None) -> ShardId:
         shard = ShardId(f"shard-{len(self._parents):04d}")
@@ -377,6 +383,8 @@ class MemoryShardReader:
 
     def read(self) -> Batch:
         """Read what comes next."""
+        if self._after == LATEST:
+            self._after = self._stream.end(self._shard)
         if self._after is not None and not self._after.isdigit():
             raise PositionLost(f"{self._shard}: {self._after}")
         batch = self._stream.read(self._shard, int(self._after or 0))
@@ -396,10 +404,10 @@ class MemoryShardLeases:
         with self._lock:
             return list(self._leases[stream].values())
 
-    def add(self, stream: StreamName, shard: ShardId) -> None:
+    def add(self, stream: StreamName, shard: ShardId, checkpoint: Checkpoint) -> None:
         """Make a shard's lease; one that is there stays."""
         with self._lock:
-            fresh = ShardLease(shard=shard, checkpoint=Checkpoint())
+            fresh = ShardLease(shard=shard, checkpoint=checkpoint)
             self._leases[stream].setdefault(shard, fresh)
 
     def hold(self, stream: StreamName, lease: ShardLease, owner: FeedId | None) -> ShardLease:

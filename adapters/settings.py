@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.errors import Misconfigured
 from jobs.retry import DEFAULT_POLICY, RetryPolicy
+from jobs.shards import Start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,8 @@ _KEY = re.compile(r"[!-+\--~]{16,}")  # visible, and no comma
 _REDIS = (
     r"^(rediss?://([^/?#@]*@)?(\[[0-9a-fA-F:]+\]|[^/?#:@]*)(:\d{1,5})?(/\d*)?(\?.*)?|unix://.+)$"
 )
+_NEVER = -1  # Lambda's way to say that no record is too old
+_OLDEST_SECONDS = 7 * 86_400  # Lambda's most
 _KIB = 1024
 _MIB = 1024 * _KIB
 
@@ -76,6 +79,9 @@ class Settings(BaseSettings):
 
     feed_poll_seconds: float = Field(default=1.0, ge=0.05, le=60)
     feed_reads_per_second: float = Field(default=5, ge=0.2, le=1000)
+    feed_start: Start = Start.TRIM_HORIZON
+    feed_batch: int = Field(default=1000, ge=1, le=1000)
+    feed_max_record_age_seconds: int = -1
     sweep_seconds: float = Field(default=5, ge=0.1, le=600)
 
     log_format: Literal["console", "json"] = "json"
@@ -113,6 +119,19 @@ class Settings(BaseSettings):
         if len({key for _, _, key in pairs}) < len(pairs):
             raise ValueError("names one key twice")
         return {key: user for user, _, key in pairs}
+
+    @field_validator("feed_max_record_age_seconds")
+    @classmethod
+    def _check_age(cls, value: int) -> int:
+        if value != _NEVER and not 1 <= value <= _OLDEST_SECONDS:
+            raise ValueError(f"must be -1 (never too old) or 1 to {_OLDEST_SECONDS}")
+        return value
+
+    @property
+    def feed_max_record_age(self) -> timedelta | None:
+        """How old a change record may be and still be dispatched from the stream."""
+        age = self.feed_max_record_age_seconds
+        return None if age == _NEVER else timedelta(seconds=age)
 
     @property
     def lease(self) -> timedelta:

@@ -12,17 +12,16 @@ from adapters.dynamodb_row import read_trace
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable
 from jobs.job import JobId, JobStatus, ModelId, UserId
-from jobs.shards import Batch, Position, Shard, ShardId, StreamName
+from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from jobs.times import read_time
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
     from mypy_boto3_dynamodbstreams.client import DynamoDBStreamsClient
-    from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
+    from mypy_boto3_dynamodbstreams.type_defs import GetRecordsOutputTypeDef, RecordTypeDef
 
 _PART = "stream"
-_BATCH = 1000  # GetRecords' most
 # A position that is gone: trimmed after 24 h, of another stream, or of a stand-in that restarted.
 _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException"})
 
@@ -34,6 +33,7 @@ class DynamoDBChangeStream:
     tables: DynamoDBClient
     streams: DynamoDBStreamsClient
     table: str
+    batch: int = 1000  # records a read; GetRecords' most
 
     def name(self) -> StreamName:
         """Give the stream's ARN; one that is switched off and on again has another."""
@@ -65,8 +65,8 @@ class DynamoDBChangeStream:
     def open(
         self, stream: StreamName, shard: ShardId, *, after: Position | None
     ) -> DynamoDBShardReader:
-        """Start after a position, or at the shard's oldest record; costs nothing yet."""
-        return DynamoDBShardReader(self.streams, stream, shard, after)
+        """Start after a position, at LATEST, or at the oldest record; costs nothing yet."""
+        return DynamoDBShardReader(self.streams, stream, shard, after, batch=self.batch)
 
 
 class DynamoDBShardReader:
@@ -78,11 +78,14 @@ class DynamoDBShardReader:
         stream: StreamName,
         shard: ShardId,
         after: Position | None,
+        *,
+        batch: int,
     ) -> None:
         self._client = client
         self._stream = stream
         self._shard = shard
         self._after = after
+        self._batch = batch
         self._iterator: str | None = None
 
     def read(self) -> Batch:
@@ -99,12 +102,13 @@ class DynamoDBShardReader:
         if self._iterator is None:
             self._iterator = self._open()
         try:
-            answer = self._client.get_records(ShardIterator=self._iterator, Limit=_BATCH)
+            answer = self._get(self._iterator)
         except botocore.exceptions.ClientError as error:
             if code_of(error) != "ExpiredIteratorException":  # they live 15 minutes
                 raise
+            # At LATEST, with nothing read yet, what came in between is left to the sweep.
             self._iterator = self._open()
-            answer = self._client.get_records(ShardIterator=self._iterator, Limit=_BATCH)
+            answer = self._get(self._iterator)
         records = answer.get("Records", [])
         position = _position(records)
         self._after = position or self._after
@@ -115,10 +119,15 @@ class DynamoDBShardReader:
             ended=self._iterator is None,
         )
 
+    def _get(self, iterator: str) -> GetRecordsOutputTypeDef:
+        return self._client.get_records(ShardIterator=iterator, Limit=self._batch)
+
     def _open(self) -> str:
-        if self._after is None:
+        if self._after is None or self._after == LATEST:
             answer = self._client.get_shard_iterator(
-                StreamArn=self._stream, ShardId=self._shard, ShardIteratorType="TRIM_HORIZON"
+                StreamArn=self._stream,
+                ShardId=self._shard,
+                ShardIteratorType="TRIM_HORIZON" if self._after is None else "LATEST",
             )
         else:
             answer = self._client.get_shard_iterator(

@@ -195,7 +195,10 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
     client = connect_redis(settings.redis_url, connections=8)
     return FeedAdapters(
         stream=DynamoDBChangeStream(
-            tables=dynamodb, streams=connect_streams(), table=settings.table
+            tables=dynamodb,
+            streams=connect_streams(),
+            table=settings.table,
+            batch=settings.feed_batch,
         ),
         leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(settings.table)),
         due=DynamoDBDueJobs(client=dynamodb, table=settings.table, log=log),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.task import Task
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from jobs.job import JobId, JobStatus, ModelId, UserId
     from jobs.trace import Trace
@@ -73,3 +73,8 @@ def wants_worker(record: ChangeRecord) -> bool:
     if record.after is None or not record.after.status.is_pending:
         return False
     return record.before is None or not record.before.is_pending
+
+
+def is_too_old(record: ChangeRecord, now: datetime, *, most: timedelta | None) -> bool:
+    """Tell whether the record is work that the sweep is to find instead: older than `most`."""
+    return most is not None and wants_worker(record) and now - record.at > most

@@ -268,7 +268,7 @@ class ChangeStream(Protocol):
         """List the shards, closed ones too."""
 
     def open(self, stream: StreamName, shard: ShardId, *, after: Position | None) -> ShardReader:
-        """Start right after a position, or at the oldest record."""
+        """Start right after a position, at LATEST, or at the oldest record."""
 
 
 class ShardLeases(Protocol):
@@ -277,8 +277,8 @@ class ShardLeases(Protocol):
     def load(self, stream: StreamName) -> Sequence[ShardLease]:
         """Read all of a stream's leases, with every write that returned before."""
 
-    def add(self, stream: StreamName, shard: ShardId) -> None:
-        """Make the lease of a shard, nobody's and at its beginning; one that is there stays."""
+    def add(self, stream: StreamName, shard: ShardId, checkpoint: Checkpoint) -> None:
+        """Make the lease of a shard, nobody's; one that is there stays."""
 
     def hold(self, stream: StreamName, lease: ShardLease, owner: FeedId | None) -> ShardLease:
         """Take, renew or (with None) release a lease that is still as `lease` says.

@@ -8,6 +8,7 @@ the ones that follow the parent's last. https://docs.aws.amazon.com/amazondynamo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 StreamName = NewType("StreamName", str)
 ShardId = NewType("ShardId", str)
 Position = NewType("Position", str)
+LATEST = Position("LATEST")  # a shard's end, as it stands when its reader first reads
+
+
+class Start(StrEnum):
+    """Where a stream that nobody has read yet is begun, in Lambda's words."""
+
+    TRIM_HORIZON = "TRIM_HORIZON"  # at its oldest record
+    LATEST = "LATEST"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,4 +77,19 @@ def readable(
         for shard in shards
         if not has_ended(shard.id)
         and (shard.parent is None or shard.parent not in present or has_ended(shard.parent))
+    ]
+
+
+def begun_at_the_end(shards: Sequence[Shard]) -> list[tuple[ShardId, Checkpoint]]:
+    """Say where to begin each shard so that only what is written from now on is read.
+
+    At the end of the shards that are nobody's parents; the others count as read. They come last,
+    so that whoever stops halfway has skipped nothing that another would not read.
+    """
+    parents = {shard.parent for shard in shards}
+    newest = [shard.id for shard in shards if shard.id not in parents]
+    older = [shard.id for shard in shards if shard.id in parents]
+    return [
+        *((shard, Checkpoint(position=LATEST)) for shard in newest),
+        *((shard, Checkpoint(ended=True)) for shard in older),
     ]

@@ -12,7 +12,7 @@ from adapters.memory import (
 )
 from jobs.job import Job, JobId
 from jobs.shard_leases import FeedId
-from jobs.shards import Shard, StreamName
+from jobs.shards import Shard, Start, StreamName
 from tests.builders import RecordingLog, a_job
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import KEEP_EVERY, ShardKeeper
@@ -94,11 +94,13 @@ class Feeds:
         *names: str,
         stream: ChangeStream | None = None,
         leases: ShardLeases | None = None,
+        start: Start = Start.TRIM_HORIZON,
     ) -> None:
         self.clock = ManualClock()
         self.stream = stream or MemoryChangeStream()
         self.leases = leases or MemoryShardLeases()
         self.queue = MemoryTaskQueue()
+        self.begin_at = start
         self.keepers: dict[str, ShardKeeper] = {}
         self.feeds: dict[str, Feed] = {}
         self.logs: dict[str, RecordingLog] = {}
@@ -114,6 +116,7 @@ class Feeds:
             me=FeedId(name),
             clock=self.clock,
             log=log,
+            start=self.begin_at,
         )
         self.feeds[name] = Feed(
             FeedParts(

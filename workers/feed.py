@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.dispatch import ChangeRecord, tasks_for
+from jobs.dispatch import ChangeRecord, is_too_old, tasks_for
 from jobs.errors import LeaseLost, LonghaulError, PositionLost
 from jobs.shards import Checkpoint
 from workers.patient_reader import PatientReader
@@ -34,7 +34,11 @@ class Nudges(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FeedParts:
-    """What the feed needs. `poll` is the wait between reads when all is quiet, in seconds."""
+    """What the feed needs.
+
+    `poll` is the wait between reads when all is quiet, in seconds; work in records older than
+    `max_record_age` is left to the sweep.
+    """
 
     stream: ChangeStream
     keeper: ShardKeeper
@@ -45,6 +49,7 @@ class FeedParts:
     process: str
     poll: float
     reads_per_second: float
+    max_record_age: timedelta | None = None
 
 
 class Feed:
@@ -56,6 +61,7 @@ class Feed:
         self._readers: dict[ShardId, PatientReader] = {}
         self._stream: StreamName | None = None
         self.passed_over = 0  # records that nobody could read, since the process began
+        self.left_to_sweep = 0  # records that were too old
 
     def run(self) -> None:
         """Feed until `stop`; outlives any part that goes away, and whatever else a turn raises."""
@@ -127,11 +133,25 @@ class Feed:
                     reason=str(record),
                     passed_over=self.passed_over,
                 )
+        now = self._parts.clock.now()
         records = [record for record in batch.records if isinstance(record, ChangeRecord)]
-        tasks = tasks_for(records, now=self._parts.clock.now(), by=self._parts.process)
+        young = [
+            record
+            for record in records
+            if not is_too_old(record, now, most=self._parts.max_record_age)
+        ]
+        self._note_too_old(shard, len(records) - len(young))
+        tasks = tasks_for(young, now=now, by=self._parts.process)
         self._parts.queue.enqueue(tasks)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
+
+    def _note_too_old(self, shard: ShardId, count: int) -> None:
+        if count:
+            self.left_to_sweep += count
+            self._parts.log.warning(
+                "records_too_old", shard=shard, records=count, left_to_sweep=self.left_to_sweep
+            )
 
     def _checkpoint(self, shard: ShardId, checkpoint: Checkpoint) -> None:
         try:

@@ -29,6 +29,7 @@ def main() -> None:
                 me=FeedId(adapters.process),
                 clock=adapters.clock,
                 log=adapters.log,
+                start=settings.feed_start,
             ),
             queue=queue,
             nudges=adapters.nudges,
@@ -37,6 +38,7 @@ def main() -> None:
             process=adapters.process,
             poll=settings.feed_poll_seconds,
             reads_per_second=settings.feed_reads_per_second,
+            max_record_age=settings.feed_max_record_age,
         )
     )
     sweeper = Sweeper(

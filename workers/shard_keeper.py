@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import LeaseLost, LonghaulError
 from jobs.shard_leases import Sightings, leases_to_take
-from jobs.shards import Checkpoint, StreamName, readable
+from jobs.shards import Checkpoint, Start, StreamName, begun_at_the_end, readable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,14 +24,22 @@ LIST_SHARDS_EVERY = timedelta(seconds=15)  # DescribeStream allows ten calls a s
 class ShardKeeper:
     """Used by the feed's one thread."""
 
-    def __init__(
-        self, *, stream: ChangeStream, leases: ShardLeases, me: FeedId, clock: Clock, log: Log
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+        self,
+        *,
+        stream: ChangeStream,
+        leases: ShardLeases,
+        me: FeedId,
+        clock: Clock,
+        log: Log,
+        start: Start = Start.TRIM_HORIZON,
     ) -> None:
         self._source = stream
         self._leases = leases
         self._me = me
         self._clock = clock
         self._log = log
+        self._start = start
         self._sightings = Sightings(failover=FAILOVER)
         self._mine: dict[ShardId, ShardLease] = {}
         self._shards: list[Shard] = []
@@ -97,7 +105,15 @@ class ShardKeeper:
         self._shards = list(self._source.shards(stream))
         for shard in set(known) - {shard.id for shard in self._shards}:
             self._leases.drop(stream, shard)
+        if self._start is Start.LATEST and not known:  # nobody has read this stream yet
+            self._begin_at_the_end(stream)
         self._listed_at = now
+
+    def _begin_at_the_end(self, stream: StreamName) -> None:
+        """Leave what was written until now to the sweep."""
+        self._log.info("feed_begun_at_the_end", stream=stream, shards=len(self._shards))
+        for shard, checkpoint in begun_at_the_end(self._shards):
+            self._leases.add(stream, shard, checkpoint)
 
     def _readable_leases(self) -> list[ShardLease]:
         """Read the leases of all shards that may be read now; make those that are missing."""
@@ -106,7 +122,7 @@ class ShardKeeper:
         shards = [shard.id for shard, _ in readable(self._shards, checkpoints)]
         new = [shard for shard in shards if shard not in known]
         for shard in new:
-            self._leases.add(self.stream, shard)
+            self._leases.add(self.stream, shard, Checkpoint())
         if new:
             known = {lease.shard: lease for lease in self._leases.load(self.stream)}
         return [known[shard] for shard in shards if shard in known]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import LeaseLost, LonghaulError
 from jobs.shard_leases import Sightings
-from jobs.shards import ShardId, StreamName
+from jobs.shards import Checkpoint, ShardId, StreamName
 from workers.shard_keeper import FAILOVER, KEEP_EVERY
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class SweepLease:
     def _load(self) -> ShardLease:
         for lease in self._leases.load(SWEEP):
             return lease
-        self._leases.add(SWEEP, _ONE)
+        self._leases.add(SWEEP, _ONE, Checkpoint())
         [lease] = self._leases.load(SWEEP)
         return lease
 

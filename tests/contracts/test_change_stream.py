@@ -16,7 +16,7 @@ from adapters.streams import DynamoDBChangeStream
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import PositionLost
 from jobs.job import JobStatus
-from jobs.shards import Batch, Position, StreamName
+from jobs.shards import LATEST, Batch, Position, StreamName
 from tests.contracts.stories import a_job, after, claim, completed, invoked, retrying
 from tests.stack import wait_until
 from tests.streams_stand_in import StreamsStandIn
@@ -194,6 +194,19 @@ def test_opening_after_the_last_position_gives_nothing_yet(table: Table) -> None
     batch = table.open_only_shard(after=position).read()
 
     assert (batch.records, batch.ended) == ((), False)
+
+
+def test_a_reader_at_latest_gives_what_is_written_after_its_first_read(table: Table) -> None:
+    tell_a_story(table.store)
+    reader = table.open_only_shard(after=LATEST)
+    assert reader.read().records == ()
+    later = tell_a_story(table.store)
+
+    records, position = read_records(reader, len(STORY))
+
+    assert {record.job_id for record in records} == {later}
+    assert told_by(records) == STORY
+    assert table.open_only_shard(after=position).read().records == ()
 
 
 def test_a_position_that_the_stream_never_gave_is_lost(table: Table) -> None:

@@ -13,7 +13,7 @@ from adapters.memory import MemoryShardLeases
 from adapters.schema import feed_table_name
 from jobs.errors import LeaseLost
 from jobs.shard_leases import FeedId, ShardLease
-from jobs.shards import Checkpoint, Position, ShardId, StreamName
+from jobs.shards import LATEST, Checkpoint, Position, ShardId, StreamName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,21 +40,26 @@ def leases(request: pytest.FixtureRequest) -> Iterator[ShardLeases]:
 
 
 def new_lease(leases: ShardLeases) -> ShardLease:
-    leases.add(STREAM, SHARD)
+    leases.add(STREAM, SHARD, Checkpoint())
     [lease] = leases.load(STREAM)
     return lease
 
 
-def test_a_new_lease_is_nobodys_and_at_its_shards_beginning(leases: ShardLeases) -> None:
-    lease = new_lease(leases)
+@pytest.mark.parametrize(
+    "checkpoint", [Checkpoint(), Checkpoint(position=LATEST), Checkpoint(ended=True)]
+)
+def test_a_new_lease_is_nobodys_and_where_it_was_told(
+    leases: ShardLeases, checkpoint: Checkpoint
+) -> None:
+    leases.add(STREAM, SHARD, checkpoint)
 
-    assert lease == ShardLease(shard=SHARD, checkpoint=Checkpoint())
+    assert leases.load(STREAM) == [ShardLease(shard=SHARD, checkpoint=checkpoint)]
 
 
 def test_a_lease_that_is_there_is_not_made_anew(leases: ShardLeases) -> None:
     held = leases.hold(STREAM, new_lease(leases), ADA)
 
-    leases.add(STREAM, SHARD)
+    leases.add(STREAM, SHARD, Checkpoint())
 
     assert leases.load(STREAM) == [held]
 

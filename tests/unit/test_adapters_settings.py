@@ -7,6 +7,7 @@ import pytest
 from adapters.settings import PREFIX, Settings, read_settings
 from jobs.errors import Misconfigured
 from jobs.retry import DEFAULT_POLICY
+from jobs.shards import Start
 
 NEEDED = {"REDIS_URL": "redis://127.0.0.1:6379/0", "LONGHAUL_BUCKET": "longhaul-results"}
 SECRET = "hunter2-hunter2-hunter2"
@@ -141,6 +142,14 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_RETRY_POLICY", '[{"ErrorEquals": ["A"], "BackoffRate": NaN}]'),
         ("LONGHAUL_FEED_POLL_SECONDS", "0"),
         ("LONGHAUL_FEED_READS_PER_SECOND", "0"),
+        ("LONGHAUL_FEED_START", "hunter2"),
+        ("LONGHAUL_FEED_START", "latest"),
+        ("LONGHAUL_FEED_BATCH", "0"),
+        ("LONGHAUL_FEED_BATCH", "1001"),
+        ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "0"),
+        ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "-2"),
+        ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "604801"),
+        ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "hunter2"),
         ("LONGHAUL_LOG_FORMAT", "hunter2"),
         ("LONGHAUL_LOG_LEVEL", "info"),
     ],
@@ -157,6 +166,32 @@ def test_a_wrong_value_is_refused_by_its_variables_name_and_never_shown(
 @pytest.mark.parametrize("variable", ["LONGHAUL_TABEL", "LONGHAUL_PORT", "LONGHAUL_REDIS_URL"])
 def test_a_variable_of_ours_that_nobody_knows_is_refused(environ: Environ, variable: str) -> None:
     assert environ.refusal(**{variable: SECRET}) == f"{variable}: no such setting"
+
+
+def test_the_feed_begins_at_the_oldest_record_and_finds_none_too_old(environ: Environ) -> None:
+    settings = environ.read()
+
+    assert (settings.feed_start, settings.feed_batch) == (Start.TRIM_HORIZON, 1000)
+    assert settings.feed_max_record_age is None
+
+
+def test_the_feeds_options_are_in_lambdas_words(environ: Environ) -> None:
+    settings = environ.read(
+        LONGHAUL_FEED_START="LATEST",
+        LONGHAUL_FEED_BATCH="10",
+        LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS="3600",
+    )
+
+    assert (settings.feed_start, settings.feed_batch) == (Start.LATEST, 10)
+    assert settings.feed_max_record_age == timedelta(hours=1)
+    never = environ.read(LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS="-1")
+    assert never.feed_max_record_age is None
+
+
+def test_a_wrong_option_of_the_feed_is_told_with_what_is_right(environ: Environ) -> None:
+    assert "'TRIM_HORIZON' or 'LATEST'" in environ.refusal(LONGHAUL_FEED_START="AT_TIMESTAMP")
+    refusal = environ.refusal(LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS="0")
+    assert "-1 (never too old) or 1 to 604800" in refusal
 
 
 def test_the_stand_ins_own_variables_are_no_mistake(environ: Environ) -> None:

@@ -14,7 +14,7 @@ from adapters.streams import DynamoDBChangeStream, read_record
 from jobs.dispatch import Change, ChangeRecord, Image, wants_worker
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, Unavailable
 from jobs.job import JobStatus
-from jobs.shards import Batch, Position, Shard, ShardId, StreamName
+from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from tests.builders import JOB_ID, NOW, a_job
 
 ARN = StreamName(
@@ -174,8 +174,8 @@ class Aws:
 
     def will_open(self, iterator: str, *, after: str | None = None) -> None:
         place = (
-            {"ShardIteratorType": "TRIM_HORIZON"}
-            if after is None
+            {"ShardIteratorType": "TRIM_HORIZON" if after is None else "LATEST"}
+            if after is None or after == LATEST
             else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
         )
         self.streams.add_response(
@@ -184,11 +184,15 @@ class Aws:
             {"StreamArn": ARN, "ShardId": SHARD, **place},
         )
 
-    def will_give(self, *records: object, iterator: str, then: str | None) -> None:
+    def will_give(
+        self, *records: object, iterator: str, then: str | None, limit: int = 1000
+    ) -> None:
         answer: dict[str, object] = {"Records": list(records)}
         if then is not None:
             answer["NextShardIterator"] = then
-        self.streams.add_response("get_records", answer, {"ShardIterator": iterator, "Limit": 1000})
+        self.streams.add_response(
+            "get_records", answer, {"ShardIterator": iterator, "Limit": limit}
+        )
 
 
 @pytest.fixture
@@ -282,6 +286,24 @@ def test_a_shard_goes_on_after_its_position(aws: Aws) -> None:
     reader = aws.change_stream.open(ARN, SHARD, after=Position(FIFTH))
 
     assert reader.read() == Batch(records=(), position=None, ended=False)
+
+
+def test_a_shard_is_read_from_its_end_and_then_on_from_its_position(aws: Aws) -> None:
+    aws.will_open("one", after=LATEST)
+    aws.will_give(a_record(number=FIFTH, NewImage=NEW), iterator="one", then="two")
+    aws.streams.add_client_error("get_records", "ExpiredIteratorException", http_status_code=400)
+    aws.will_open("three", after=FIFTH)
+    aws.will_give(iterator="three", then="four")
+    reader = aws.change_stream.open(ARN, SHARD, after=LATEST)
+
+    assert [reader.read().position, reader.read().position] == [Position(FIFTH), None]
+
+
+def test_a_read_asks_for_no_more_records_than_it_was_told(aws: Aws) -> None:
+    aws.will_open("one")
+    aws.will_give(iterator="one", then="two", limit=10)
+
+    replace(aws.change_stream, batch=10).open(ARN, SHARD, after=None).read()
 
 
 def test_an_iterator_that_expired_is_opened_again_where_it_stood(aws: Aws) -> None:

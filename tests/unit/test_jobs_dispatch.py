@@ -3,7 +3,14 @@ from itertools import product
 
 import pytest
 
-from jobs.dispatch import Change, ChangeRecord, Image, tasks_for, wants_worker
+from jobs.dispatch import (
+    Change,
+    ChangeRecord,
+    Image,
+    is_too_old,
+    tasks_for,
+    wants_worker,
+)
 from jobs.job import JobId, JobStatus, ModelId, UserId
 from jobs.task import Task
 from tests.builders import JOB_ID, NOW, a_trace
@@ -81,3 +88,20 @@ def test_a_record_without_a_new_image_makes_no_task() -> None:
 
 def test_no_records_make_no_tasks() -> None:
     assert tasks_for([], now=NOW, by="feed") == []
+
+
+def test_a_record_is_too_old_only_once_it_is_older_than_the_most() -> None:
+    most = timedelta(seconds=60)
+
+    assert not is_too_old(a_record(), NOW + most, most=most)
+    assert is_too_old(a_record(), NOW + most + timedelta(seconds=1), most=most)
+
+
+def test_without_a_most_no_record_is_too_old() -> None:
+    assert not is_too_old(a_record(), NOW + timedelta(days=1), most=None)
+
+
+def test_a_record_that_is_no_work_is_never_too_old() -> None:
+    ended = a_record(JobStatus.RUNNING, JobStatus.COMPLETED)
+
+    assert not is_too_old(ended, NOW + timedelta(days=1), most=timedelta(seconds=60))

@@ -1,7 +1,15 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.shards import Checkpoint, Position, Shard, ShardId, readable
+from jobs.shards import (
+    LATEST,
+    Checkpoint,
+    Position,
+    Shard,
+    ShardId,
+    begun_at_the_end,
+    readable,
+)
 
 ENDED = Checkpoint(position=Position("9"), ended=True)
 A, B, C = ShardId("a"), ShardId("b"), ShardId("c")
@@ -78,3 +86,25 @@ def test_parents_are_read_before_children_and_everything_gets_read(
         ended.add(closing.id)
 
     assert ended == present
+
+
+@settings(deadline=None)
+@given(shards=shard_trees())
+def test_a_stream_begun_at_its_end_is_read_at_the_ends_of_its_newest_shards(
+    shards: list[Shard],
+) -> None:
+    checkpoints = dict(begun_at_the_end(shards))
+
+    now = readable(shards, checkpoints)
+
+    parents = {shard.parent for shard in shards}
+    assert {shard.id for shard, _ in now} == {shard.id for shard in shards} - parents
+    assert all(checkpoint == Checkpoint(position=LATEST) for _, checkpoint in now)
+
+
+def test_what_comes_after_a_stream_was_begun_at_its_end_is_read_from_its_beginning() -> None:
+    checkpoints = dict(begun_at_the_end([Shard(id=A)])) | {A: ENDED}
+
+    assert readable([Shard(id=A), Shard(id=B, parent=A)], checkpoints) == [
+        (Shard(id=B, parent=A), Checkpoint())
+    ]

@@ -19,7 +19,7 @@ from jobs.errors import Misconfigured, RecordUnreadable, Unavailable
 from jobs.job import JobId, JobStatus
 from jobs.ports import ShardLeases
 from jobs.shard_leases import FeedId, ShardLease
-from jobs.shards import Checkpoint, Position, Shard, ShardId, StreamName
+from jobs.shards import Checkpoint, Position, Shard, ShardId, Start, StreamName
 from jobs.task import Task
 from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job
 from tests.feeds import Feeds, NamedStreams, QuietNudges, WideStream, insert
@@ -373,7 +373,7 @@ def test_a_feed_that_died_before_its_checkpoint_tells_its_tasks_twice() -> None:
 def test_a_position_that_is_lost_starts_its_shard_over() -> None:
     stream, leases = MemoryChangeStream(), MemoryShardLeases()
     expected = insert(stream, jobs(3))
-    leases.add(MEMORY, FIRST)
+    leases.add(MEMORY, FIRST, Checkpoint())
     leases.save(MEMORY, leases.load(MEMORY)[0], Checkpoint(position=Position("trimmed")))
     parts = feed_parts(leases, stream=stream)
 
@@ -681,3 +681,61 @@ def test_whatever_feeds_do_no_record_is_lost(story: list[str]) -> None:
     feeds.turn(60)
 
     assert set(feeds.tasked) == set(expected)
+
+
+def test_a_feed_that_begins_at_the_end_leaves_what_was_written_before_to_the_sweep() -> None:
+    stream = MemoryChangeStream()
+    insert(stream, jobs(2))
+    feeds = Feeds("a", stream=stream, start=Start.LATEST)
+    feeds.turn()
+    expected = insert(stream, jobs(2, start=2))
+    stream.split()
+    expected += insert(stream, jobs(2, start=4))
+
+    feeds.turn(3)
+
+    assert feeds.tasked == expected
+
+
+def test_what_was_read_from_the_end_is_not_skipped_when_the_broker_is_away() -> None:
+    stream = MemoryChangeStream()
+    feeds = Feeds("a", stream=stream, start=Start.LATEST)
+    feeds.queue = ShakyTaskQueue(BROKER_AWAY)
+    feeds.start("b")
+    feeds.kill("a")
+    feeds.turn()
+    expected = insert(stream, jobs(2))
+
+    with pytest.raises(Unavailable):
+        feeds.turn()
+    feeds.turn()
+
+    assert feeds.tasked == expected
+
+
+def test_a_position_that_is_lost_starts_over_at_the_oldest_record_wherever_it_began() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    expected = insert(stream, jobs(3))
+    leases.add(MEMORY, FIRST, Checkpoint(position=Position("trimmed")))
+    feeds = Feeds("a", stream=stream, leases=leases, start=Start.LATEST)
+
+    feeds.turn(3)
+
+    assert feeds.tasked == expected
+
+
+def test_work_that_is_too_old_is_left_to_the_sweep_and_counted() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    clock = ManualClock(NOW + timedelta(seconds=61))
+    insert(stream, jobs(2))
+    young = a_job(id=JobId("job_young"), created_at=clock.now(), updated_at=clock.now())
+    expected = insert(stream, [young])
+    parts = feed_parts(leases, stream=stream, clock=clock, max_record_age=timedelta(seconds=60))
+    feed = Feed(parts)
+
+    feed.turn()
+
+    assert tasked(parts) == expected
+    assert feed.left_to_sweep == 2
+    assert log_of(parts).count("records_too_old") == 1
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}

@@ -8,7 +8,7 @@ import pytest
 from adapters.memory import MemoryChangeStream, MemoryShardLeases
 from jobs.errors import LeaseLost, Misconfigured, Unavailable
 from jobs.shard_leases import FeedId
-from jobs.shards import Checkpoint, Position, ShardId, StreamName
+from jobs.shards import LATEST, Checkpoint, Position, ShardId, Start, StreamName
 from tests.builders import store_away
 from tests.feeds import Feeds, NamedStreams, WideStream
 from workers.shard_keeper import FAILOVER, KEEP_EVERY, LIST_SHARDS_EVERY
@@ -338,6 +338,49 @@ def test_a_feed_that_was_paused_finds_itself_robbed_before_it_reads() -> None:
     paused.keep()
 
     assert len(paused.held()) <= 1  # what it has stolen back, by the rules
+
+
+def test_a_stream_that_nobody_has_read_can_be_begun_at_its_end() -> None:
+    stream = MemoryChangeStream()
+    stream.split()
+    feeds = Feeds("a", stream=stream, start=Start.LATEST)
+
+    feeds.keep()
+
+    assert feeds.keepers["a"].held() == [(SECOND, Checkpoint(position=LATEST))]
+
+
+def test_a_child_is_read_from_its_beginning_wherever_its_parent_was_begun() -> None:
+    stream = MemoryChangeStream()
+    feeds = Feeds("a", stream=stream, start=Start.LATEST)
+    feeds.keep()
+    stream.split()
+
+    feeds.keepers["a"].save(FIRST, ENDED)
+    feeds.keep()
+
+    assert feeds.keepers["a"].held() == [(SECOND, Checkpoint())]
+
+
+def test_a_stream_that_somebody_has_read_goes_on_from_its_checkpoints() -> None:
+    stream = MemoryChangeStream()
+    feeds = Feeds("a", stream=stream)
+    feeds.keep()
+    feeds.keepers["a"].release_all()
+    later = Feeds("b", stream=stream, leases=feeds.leases, start=Start.LATEST)
+
+    later.keep()
+
+    assert later.keepers["b"].held() == [(FIRST, Checkpoint())]
+
+
+def test_feeds_that_begin_at_the_end_at_once_agree() -> None:
+    feeds = Feeds("a", "b", stream=WideStream(4), start=Start.LATEST)
+
+    feeds.keep(3)
+
+    assert feeds.counts == [2, 2]
+    assert {lease.checkpoint.position for lease in feeds.leases.load(WIDE)} == {LATEST}
 
 
 def test_taking_and_ending_are_told_in_the_log() -> None:
