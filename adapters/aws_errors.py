@@ -88,3 +88,13 @@ def translating_all(part: str) -> Iterator[None]:
             yield
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         raise Misconfigured(f"{part}: {error}") from error
+
+
+@contextmanager
+def suppressing_refusal() -> Iterator[None]:
+    """Let a conditional write that was refused pass for done."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) != "ConditionalCheckFailedException":
+            raise

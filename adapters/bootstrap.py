@@ -18,6 +18,8 @@ from adapters.schema import (
     bucket_lifecycle,
     feed_table,
     jobs_table,
+    rejected_table,
+    rejected_table_name,
 )
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
@@ -42,7 +44,9 @@ def ensure_resources(environ: Mapping[str, str]) -> list[str]:
     done = [
         *_ensure_table(dynamodb, jobs_table(settings.table)),
         *_ensure_table(dynamodb, feed_table(settings.table)),
+        *_ensure_table(dynamodb, rejected_table(settings.table)),
         *_ensure_ttl(dynamodb, settings.table),
+        *_ensure_ttl(dynamodb, rejected_table_name(settings.table)),
         *_ensure_bucket(s3, settings.bucket, settings.retention_days),
     ]
     check_store(dynamodb, settings.table)
@@ -54,6 +58,7 @@ def check_store(dynamodb: DynamoDBClient, table: str) -> None:
     """Check that the tables are there and fit. Raises Misconfigured, Unavailable."""
     _check_table(dynamodb, jobs_table(table))
     _check_table(dynamodb, feed_table(table))
+    _check_table(dynamodb, rejected_table(table))
 
 
 def check_objects(s3: S3Client, bucket: str) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from adapters.aws_errors import code_of, translating_all
+from adapters.aws_errors import code_of, suppressing_refusal, translating_all
 from adapters.dynamodb_row import number, text
 from jobs.errors import LeaseLost
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, ShardId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
@@ -138,16 +135,6 @@ class _RefusedError(Exception):
     def __init__(self, lease: ShardLease | None) -> None:
         super().__init__("ConditionalCheckFailedException")
         self.lease = lease
-
-
-@contextmanager
-def suppressing_refusal() -> Iterator[None]:
-    """Let a conditional write that was refused pass for done."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        if code_of(error) != "ConditionalCheckFailedException":
-            raise
 
 
 def _write(lease: ShardLease) -> dict[str, Value]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from jobs.job import ClaimToken, Job, JobId, ObjectKey
     from jobs.outcome import Change, Outcome
     from jobs.ports import Lease, Listener, Topic
+    from jobs.rejected import RejectedId, RejectedRecord
     from jobs.shard_leases import FeedId
     from jobs.shards import Checkpoint
     from jobs.task import Task
@@ -432,6 +433,29 @@ class MemoryShardLeases:
         """Forget a shard that the stream no longer has."""
         with self._lock:
             self._leases[stream].pop(shard, None)
+
+
+class MemoryRejectedRecords:
+    """jobs.ports.RejectedRecords in a dict."""
+
+    def __init__(self) -> None:
+        self._records: dict[RejectedId, RejectedRecord] = {}
+
+    def put(self, record: RejectedRecord) -> None:
+        """Keep a record; one that is there stays as it is."""
+        self._records.setdefault(record.id, record)
+
+    def find(self, *, limit: int) -> list[RejectedRecord]:
+        """Give up to `limit` records, the newest changes first."""
+        return [self._records[record_id] for record_id in sorted(self._records)[::-1][:limit]]
+
+    def get(self, record_id: RejectedId) -> RejectedRecord | None:
+        """Give one record, or None where there is none."""
+        return self._records.get(record_id)
+
+    def remove(self, record_id: RejectedId) -> None:
+        """Forget a record."""
+        self._records.pop(record_id, None)
 
 
 class MemoryTaskQueue:

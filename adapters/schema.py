@@ -80,6 +80,27 @@ def feed_table_name(jobs: str) -> str:
     return f"{jobs}_Feed"
 
 
+def rejected_table(jobs: str) -> CreateTableInputTypeDef:
+    """Define the table of rejected records: one partition a table of jobs, by time of change."""
+    return {
+        "TableName": rejected_table_name(jobs),
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [
+            {"AttributeName": "JobsTable", "KeyType": "HASH"},
+            {"AttributeName": "RejectedId", "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [
+            {"AttributeName": "JobsTable", "AttributeType": "S"},
+            {"AttributeName": "RejectedId", "AttributeType": "S"},
+        ],
+    }
+
+
+def rejected_table_name(jobs: str) -> str:
+    """Name the table of rejected records after the jobs' table."""
+    return f"{jobs}_Rejected"
+
+
 def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
     """Define when prompts and results go: after their rows; and kept answers, much sooner.
 

@@ -9,8 +9,9 @@ import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
 from adapters.dynamodb_row import read_trace
+from adapters.raw_record import raw_json
 from jobs.dispatch import Change, ChangeRecord, Image
-from jobs.errors import Misconfigured, PositionLost, RecordUnreadable
+from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, UnreadRecord
 from jobs.job import JobId, JobStatus, ModelId, UserId
 from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from jobs.times import read_time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams.type_defs import GetRecordsOutputTypeDef, RecordTypeDef
 
 _PART = "stream"
+_LONGEST_REASON = 300  # characters; an error may quote what stood in the row
 # A position that is gone: trimmed after 24 h, of another stream, or of a stand-in that restarted.
 _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException"})
 
@@ -147,8 +149,22 @@ def read_record(record: RecordTypeDef) -> ChangeRecord | RecordUnreadable:
     try:
         return _read_record(record)
     except (KeyError, ValueError, TypeError) as error:
-        number = record.get("dynamodb", {}).get("SequenceNumber", "?")
-        return RecordUnreadable(f"record {number}: {error!r}")
+        unread = _unread(record)
+        number = unread.sequence_number or "?"
+        return RecordUnreadable(f"record {number}: {repr(error)[:_LONGEST_REASON]}", record=unread)
+
+
+def _unread(record: RecordTypeDef) -> UnreadRecord:
+    """Say what can be said of a record whatever stands in it."""
+    change = record.get("dynamodb", {})
+    job_id = change.get("Keys", {}).get("JobId", {}).get("S")
+    return UnreadRecord(
+        raw=raw_json(record),
+        sequence_number=change.get("SequenceNumber"),
+        event_id=record.get("eventID"),
+        job_id=JobId(job_id) if job_id else None,
+        at=change.get("ApproximateCreationDateTime"),
+    )
 
 
 def _read_record(record: RecordTypeDef) -> ChangeRecord:

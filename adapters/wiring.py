@@ -14,6 +14,7 @@ from adapters.bootstrap import check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
+from adapters.dynamodb_rejected import DynamoDBRejectedRecords
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
 from adapters.kept_answers import AnswersInEither, AnswersInObjects
 from adapters.keys import SettingsAuthenticator
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         Leases,
         Log,
         ObjectStore,
+        RejectedRecords,
         ShardLeases,
     )
 
@@ -84,12 +86,23 @@ class FeedAdapters:
 
     stream: ChangeStream
     leases: ShardLeases
+    rejected: RejectedRecords
     due: DueJobs
     store: JobStore
     events: EventBus
     nudges: RedisNudges
     clock: Clock
     log: Log
+    process: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorAdapters:
+    """What the operator's command stands on."""
+
+    rejected: RejectedRecords
+    store: JobStore
+    clock: Clock
     process: str
 
 
@@ -201,6 +214,7 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
             batch=settings.feed_batch,
         ),
         leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(settings.table)),
+        rejected=_rejected_records(dynamodb, settings),
         due=DynamoDBDueJobs(client=dynamodb, table=settings.table, log=log),
         store=_job_store(dynamodb, settings),
         events=RedisEventBus(client, log),
@@ -208,6 +222,17 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
         clock=SystemClock(),
         log=log,
         process=process_name("feed"),
+    )
+
+
+def open_operator_parts(settings: Settings) -> OperatorAdapters:
+    """Make the operator's command's adapters."""
+    dynamodb = connect_dynamodb(connections=1)
+    return OperatorAdapters(
+        rejected=_rejected_records(dynamodb, settings),
+        store=_job_store(dynamodb, settings),
+        clock=SystemClock(),
+        process=process_name("operator"),
     )
 
 
@@ -239,5 +264,13 @@ def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:
     return DynamoDBJobStore(
         client=client,
         table=settings.table,
+        retention=timedelta(days=settings.retention_days),
+    )
+
+
+def _rejected_records(client: DynamoDBClient, settings: Settings) -> DynamoDBRejectedRecords:
+    return DynamoDBRejectedRecords(
+        client=client,
+        jobs=settings.table,
         retention=timedelta(days=settings.retention_days),
     )

@@ -14,7 +14,7 @@ LonghaulError                 code and message, fit to be shown to a caller
 ├── DeadlinePassed            the job's time to finish is over while it runs
 ├── HandedOver                this worker drains: another is to go on with the job
 ├── ModelError                the model refused, failed or broke off
-├── RecordUnreadable          a change record that is not one of ours
+├── RecordUnreadable          a change record or a row that is not one of ours
 ├── LeaseLost                 another feed has taken the shard
 ├── PositionLost              the change stream no longer has the place a reader names
 ├── Unavailable               a part cannot be reached now; the same call may work later
@@ -26,7 +26,12 @@ Adapters raise them from the vendor's; process tops catch them. HTTP statuses li
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jobs.job import JobId
 
 MODEL_THROTTLED: Final = "model_throttled"  # the error code that a limiter learns from
 
@@ -147,10 +152,25 @@ class ModelError(LonghaulError):
         self.may_be_paid = may_be_paid
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadRecord:
+    """What can be told of a change record that cannot be read; `raw` is all of it, as JSON."""
+
+    raw: str = "{}"
+    sequence_number: str | None = None
+    event_id: str | None = None
+    job_id: JobId | None = None
+    at: datetime | None = None
+
+
 class RecordUnreadable(LonghaulError):
-    """A change record that cannot be one of our rows."""
+    """A change record that cannot be one of our rows, or a row that cannot be."""
 
     code = "record_unreadable"
+
+    def __init__(self, message: str, *, record: UnreadRecord | None = None) -> None:
+        super().__init__(message)
+        self.record = record or UnreadRecord()
 
 
 class LeaseLost(LonghaulError):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome
     from jobs.prompt import Prompt
+    from jobs.rejected import RejectedId, RejectedRecord
     from jobs.shard_leases import FeedId, ShardLease
     from jobs.shards import Batch, Checkpoint, Position, Shard, ShardId, StreamName
     from jobs.task import Task
@@ -291,6 +292,22 @@ class ShardLeases(Protocol):
 
     def drop(self, stream: StreamName, shard: ShardId) -> None:
         """Forget a shard that the stream no longer has."""
+
+
+class RejectedRecords(Protocol):
+    """Change records that were set aside because nobody could read them."""
+
+    def put(self, record: RejectedRecord) -> None:
+        """Keep a record; one that is there stays as it is."""
+
+    def find(self, *, limit: int) -> Sequence[RejectedRecord]:
+        """Give up to `limit` records, the newest changes first."""
+
+    def get(self, record_id: RejectedId) -> RejectedRecord | None:
+        """Give one record, or None where there is none."""
+
+    def remove(self, record_id: RejectedId) -> None:
+        """Forget a record; repeatable."""
 
 
 class Nudge(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from adapters.memory import (
     ManualClock,
     MemoryChangeStream,
+    MemoryRejectedRecords,
     MemoryShardLeases,
     MemoryTaskQueue,
 )
@@ -100,6 +101,7 @@ class Feeds:
         self.stream = stream or MemoryChangeStream()
         self.leases = leases or MemoryShardLeases()
         self.queue = MemoryTaskQueue()
+        self.rejected = MemoryRejectedRecords()
         self.begin_at = start
         self.keepers: dict[str, ShardKeeper] = {}
         self.feeds: dict[str, Feed] = {}
@@ -123,6 +125,7 @@ class Feeds:
                 stream=self.stream,
                 keeper=keeper,
                 queue=self.queue,
+                rejected=self.rejected,
                 nudges=QuietNudges(),
                 clock=self.clock,
                 log=log,

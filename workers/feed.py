@@ -1,23 +1,25 @@
 """The feed: turns change records into tasks, and remembers how far it got.
 
-A checkpoint is written after the tasks are with the broker, never before: a feed that dies in
-between tells some tasks twice, which costs nothing, and loses none.
+A checkpoint is written after the tasks are with the broker and what nobody could read is set
+aside, never before: a feed that dies in between tells some tasks twice, which costs nothing, and
+loses none.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.dispatch import ChangeRecord, is_too_old, tasks_for
-from jobs.errors import LeaseLost, LonghaulError, PositionLost
+from jobs.errors import LeaseLost, LonghaulError, PositionLost, RecordUnreadable
 from jobs.shards import Checkpoint
 from workers.patient_reader import PatientReader
+from workers.rejections import Rejections
 
 if TYPE_CHECKING:
-    from jobs.ports import ChangeStream, Clock, Log, TaskQueue
+    from jobs.ports import ChangeStream, Clock, Log, RejectedRecords, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
     from workers.shard_keeper import ShardKeeper
 
@@ -43,6 +45,7 @@ class FeedParts:
     stream: ChangeStream
     keeper: ShardKeeper
     queue: TaskQueue
+    rejected: RejectedRecords
     nudges: Nudges
     clock: Clock
     log: Log
@@ -60,7 +63,7 @@ class Feed:
         self._stop = threading.Event()
         self._readers: dict[ShardId, PatientReader] = {}
         self._stream: StreamName | None = None
-        self.passed_over = 0  # records that nobody could read, since the process began
+        self._rejections = Rejections(rejected=parts.rejected, clock=parts.clock, log=parts.log)
         self.left_to_sweep = 0  # records that were too old
 
     def run(self) -> None:
@@ -119,20 +122,14 @@ class Feed:
         except Exception:
             reader.give_back(batch)  # nothing is skipped
             raise
+        if left := self._set_aside(shard, batch):
+            reader.give_back(replace(batch, records=tuple(left)))  # what is safe is not done again
+            return 0
         if batch.position is not None or batch.ended:
             self._checkpoint(shard, Checkpoint(position=batch.position, ended=batch.ended))
         return len(batch.records)
 
     def _enqueue(self, shard: ShardId, batch: Batch) -> None:
-        for record in batch.records:
-            if not isinstance(record, ChangeRecord):
-                self.passed_over += 1
-                self._parts.log.warning(
-                    "record_passed_over",
-                    shard=shard,
-                    reason=str(record),
-                    passed_over=self.passed_over,
-                )
         now = self._parts.clock.now()
         records = [record for record in batch.records if isinstance(record, ChangeRecord)]
         young = [
@@ -145,6 +142,11 @@ class Feed:
         self._parts.queue.enqueue(tasks)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
+
+    def _set_aside(self, shard: ShardId, batch: Batch) -> list[RecordUnreadable]:
+        """Set aside what nobody can read, and give what is not safe yet."""
+        unread = [record for record in batch.records if isinstance(record, RecordUnreadable)]
+        return self._rejections.set_aside(unread, stream=self._parts.keeper.stream, shard=shard)
 
     def _note_too_old(self, shard: ShardId, count: int) -> None:
         if count:

@@ -32,6 +32,7 @@ def main() -> None:
                 start=settings.feed_start,
             ),
             queue=queue,
+            rejected=adapters.rejected,
             nudges=adapters.nudges,
             clock=adapters.clock,
             log=adapters.log,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adapters.bootstrap import ensure_resources
+from adapters.bootstrap import check_store, ensure_resources
 from jobs.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -32,8 +32,27 @@ def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
     assert again == [
         "table Contract_Bootstrap is there",
         "table Contract_Bootstrap_Feed is there",
+        "table Contract_Bootstrap_Rejected is there",
         "bucket contract-bootstrap is there",
     ]
+
+
+def test_rows_and_rejected_records_expire(environ: dict[str, str], clients: Clients) -> None:
+    ensure_resources(environ)
+
+    for table in ("Contract_Bootstrap", "Contract_Bootstrap_Rejected"):
+        ttl = clients.dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        assert ttl.get("AttributeName") == "ExpiresAt"
+
+
+def test_a_table_that_is_missing_is_named_with_what_to_do(
+    environ: dict[str, str], clients: Clients
+) -> None:
+    ensure_resources(environ)
+    clients.dynamodb.delete_table(TableName="Contract_Bootstrap_Rejected")
+
+    with pytest.raises(Misconfigured, match=r"no table Contract_Bootstrap_Rejected: run `longhaul"):
+        check_store(clients.dynamodb, "Contract_Bootstrap")
 
 
 def test_an_operators_own_rules_and_objects_stay(environ: dict[str, str], clients: Clients) -> None:

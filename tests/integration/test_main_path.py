@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from adapters.clock import SystemClock
 from adapters.dynamodb_jobs import DynamoDBJobStore
-from adapters.memory import MemoryShardLeases
+from adapters.memory import MemoryRejectedRecords, MemoryShardLeases
 from adapters.streams import DynamoDBChangeStream
 from jobs import seq
 from jobs.job import JobId
@@ -387,6 +387,7 @@ def read_the_stream_again(clients: Clients, queue: CeleryTaskQueue) -> None:
                 log=Silent(),
             ),
             queue=queue,
+            rejected=MemoryRejectedRecords(),
             nudges=NoNudges(),
             clock=SystemClock(),
             log=Silent(),

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from adapters.dynamodb_row import to_item
 from adapters.streams import DynamoDBChangeStream, read_record
 from jobs.dispatch import Change, ChangeRecord, Image, wants_worker
-from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, Unavailable
+from jobs.errors import (
+    Misconfigured,
+    PositionLost,
+    RecordUnreadable,
+    Unavailable,
+    UnreadRecord,
+)
 from jobs.job import JobStatus
 from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from tests.builders import JOB_ID, NOW, a_job
@@ -133,6 +140,32 @@ def test_a_record_that_is_not_ours_is_unreadable_and_raises_nothing(record: Any)
 
 def test_an_unreadable_record_is_named_by_its_number() -> None:
     assert "record 4711:" in str(read_record(a_record("UPSERT", number="4711", NewImage=NEW)))
+
+
+def test_an_unreadable_record_carries_what_was_read() -> None:
+    record = a_record(NewImage=NEW | {"JobStatus": {"S": "DREAMING"}})
+
+    error = read_record(record)
+
+    assert isinstance(error, RecordUnreadable)
+    told = error.record
+    assert (told.sequence_number, told.job_id, told.at) == (FIFTH, JOB_ID, AT)
+    assert told.event_id == "c4ca4238a0b923820dcc509a6f75849b"
+    raw = json.loads(told.raw)
+    assert raw["dynamodb"]["NewImage"] == NEW | {"JobStatus": {"S": "DREAMING"}}
+
+
+def test_a_record_of_which_nothing_can_be_told_is_unreadable_all_the_same() -> None:
+    error = read_record({})
+
+    assert isinstance(error, RecordUnreadable)
+    assert error.record == UnreadRecord(raw="{}")
+
+
+def test_a_reason_is_short_whatever_stood_in_the_row() -> None:
+    error = read_record(a_record(NewImage=NEW | {"JobStatus": {"S": "x" * 390_000}}))
+
+    assert len(str(error)) < 400
 
 
 VALUES = st.recursive(

@@ -12,16 +12,18 @@ from adapters.memory import (
     ManualClock,
     MemoryChangeStream,
     MemoryJobStore,
+    MemoryRejectedRecords,
     MemoryShardLeases,
     MemoryTaskQueue,
 )
-from jobs.errors import Misconfigured, RecordUnreadable, Unavailable
+from jobs.errors import Misconfigured, RecordUnreadable, Unavailable, UnreadRecord
 from jobs.job import JobId, JobStatus
 from jobs.ports import ShardLeases
+from jobs.rejected import RejectedRecord
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, Shard, ShardId, Start, StreamName
 from jobs.task import Task
-from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job
+from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job, store_away
 from tests.feeds import Feeds, NamedStreams, QuietNudges, WideStream, insert
 from tests.feeds import some_jobs as jobs
 from workers.feed import Feed, FeedParts
@@ -48,6 +50,7 @@ def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts: 
             log=log,
         ),
         queue=MemoryTaskQueue(),
+        rejected=MemoryRejectedRecords(),
         nudges=QuietNudges(),
         clock=clock,
         log=log,
@@ -233,7 +236,7 @@ def test_checkpoints_that_cannot_be_written_repeat_tasks_and_lose_none() -> None
     assert saved(leases)[SECOND] == Checkpoint(position=Position("2"))
 
 
-def test_an_unreadable_record_is_passed_over_and_logged() -> None:
+def test_a_record_that_nobody_can_read_is_set_aside_and_does_not_stop_the_others() -> None:
     stream, leases = MemoryChangeStream(), MemoryShardLeases()
     parts = feed_parts(leases, stream=stream)
     one = insert(stream, jobs(1))
@@ -243,11 +246,14 @@ def test_an_unreadable_record_is_passed_over_and_logged() -> None:
     drain(Feed(parts))
 
     assert tasked(parts) == one + other
-    assert log_of(parts).count("record_passed_over") == 1
+    [rejected] = parts.rejected.find(limit=10)
+    assert (rejected.stream, rejected.shard) == (MEMORY, FIRST)
+    assert rejected.reason == "record 2: KeyError('JobStatus')"
+    assert log_of(parts).count("record_rejected") == 1
     assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}
 
 
-def test_an_unreadable_record_alone_is_passed_over_too() -> None:
+def test_a_record_that_nobody_can_read_alone_moves_the_checkpoint_too() -> None:
     stream = MemoryChangeStream()
     stream.spoil(RecordUnreadable("record 1"))
     leases = MemoryShardLeases()
@@ -255,8 +261,104 @@ def test_an_unreadable_record_alone_is_passed_over_too() -> None:
 
     drain(Feed(parts))
 
-    assert log_of(parts).count("record_passed_over") == 1
+    assert len(parts.rejected.find(limit=10)) == 1
     assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+
+
+def test_a_feed_that_died_before_its_checkpoint_sets_a_record_aside_once() -> None:
+    stream = MemoryChangeStream()
+    stream.spoil(RecordUnreadable("record 1"))
+    parts = feed_parts(stream=stream)
+    drain(Feed(parts))
+    before = parts.rejected.find(limit=10)
+    parts.clock.sleep(timedelta(minutes=5))
+
+    drain(Feed(restarted(parts, MemoryShardLeases())))
+
+    assert parts.rejected.find(limit=10) == before
+    assert len(before) == 1
+
+
+class ShakyRejected(MemoryRejectedRecords):
+    """A MemoryRejectedRecords that first raises what it is given, one a put."""
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__()
+        self.failures = list(failures)
+
+    def put(self, record: RejectedRecord) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        super().put(record)
+
+
+def test_a_record_is_set_aside_before_the_checkpoint_passes_it() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    rejected = ShakyRejected(*[store_away()] * 3)
+    parts = feed_parts(leases, stream=stream, rejected=rejected)
+    feed = Feed(parts)
+    good = insert(stream, jobs(2))
+    stream.spoil(RecordUnreadable("record 3"))
+
+    for _ in range(3):
+        assert not feed.turn()
+        assert saved(leases) == {FIRST: Checkpoint()}
+    feed.turn()
+
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}
+    assert len(rejected.find(limit=10)) == 1
+    assert tasked(parts) == good  # at once, and once
+    assert log_of(parts).count("rejection_waits") == 3
+
+
+def test_a_store_that_is_away_is_waited_for_however_long_it_takes() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    stream.spoil(RecordUnreadable("record 1"))
+    parts = feed_parts(leases, stream=stream, rejected=ShakyRejected(*[store_away()] * 100))
+    feed = Feed(parts)
+
+    for _ in range(100):
+        feed.turn()
+        parts.clock.sleep(timedelta(seconds=5))
+
+    assert saved(leases) == {FIRST: Checkpoint()}
+    feed.turn()
+    assert len(parts.rejected.find(limit=10)) == 1
+
+
+@pytest.mark.parametrize("refusal", [Misconfigured("store: too large"), KeyError("unforeseen")])
+def test_a_record_that_cannot_even_be_set_aside_blocks_its_shard_for_a_minute_only(
+    refusal: Exception,
+) -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    record = UnreadRecord(sequence_number="4711", event_id="an-event", job_id=JobId("job_1"))
+    stream.spoil(RecordUnreadable("record 4711: KeyError('Model')", record=record))
+    parts = feed_parts(leases, stream=stream, rejected=ShakyRejected(*[refusal] * 100))
+    feed = Feed(parts)
+
+    for _ in range(60):
+        assert not feed.turn()
+        parts.clock.sleep(timedelta(seconds=1))
+    assert saved(leases) == {FIRST: Checkpoint()}
+    feed.turn()
+
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+    [line] = [line for line in log_of(parts).lines if line.event == "record_passed_over"]
+    told = {"sequence_number": "4711", "event_id": "an-event", "job_id": "job_1", "shard": FIRST}
+    assert told.items() <= line.keys.items()
+
+
+def test_a_record_that_waits_to_be_set_aside_holds_up_its_own_shard_only() -> None:
+    stream = WideStream(2)
+    one, other = stream.parts.values()
+    feeds = Feeds("a", stream=stream)
+    feeds.rejected.put = ShakyRejected(*[store_away()] * 9).put  # type: ignore[method-assign] # away
+    one.spoil(RecordUnreadable("record 1"))
+    expected = insert(other, jobs(2))
+
+    feeds.turn()
+
+    assert feeds.tasked == expected
 
 
 def test_shards_that_split_are_read_in_order() -> None:
