@@ -1,4 +1,4 @@
-"""The operator's command: `longhaul bootstrap`, `longhaul check`."""
+"""The operator's command: `longhaul bootstrap`, `longhaul check`, `longhaul feed ...`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
 from adapters.wiring import check_resources
+from deploy.feed_commands import add_feed_commands
 from jobs.errors import LonghaulError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WRONG = 2  # exit status: the environment or the resources need an operator
+_WRONG = 2  # exit status: the arguments, the environment or the resources need an operator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is success, 2 says that an operator must act."""
-    command = _parser().parse_args(arguments).command
+    """Run one command; 0 is success, 1 says that not all could be done, 2 that nothing fits."""
+    options = _parser().parse_args(arguments)
     try:
-        lines = _bootstrap() if command == "bootstrap" else _check()
+        status: int = options.run(options)
     except LonghaulError as error:
-        sys.stderr.write(f"longhaul {command}: {error}\n")
+        sys.stderr.write(f"longhaul {options.name}: {error}\n")
         return _WRONG
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return 0
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,20 +35,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="longhaul",
         description="Operate Longhaul; where everything is, the environment says.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("bootstrap", help="make the tables and the bucket, if they are not there")
-    commands.add_parser("check", help="check the settings, the tables and the bucket")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    bootstrap = commands.add_parser(
+        "bootstrap", help="make the tables and the bucket, if they are not there"
+    )
+    bootstrap.set_defaults(name="bootstrap", run=_bootstrap)
+    check = commands.add_parser("check", help="check the settings, the tables and the bucket")
+    check.set_defaults(name="check", run=_check)
+    add_feed_commands(
+        commands.add_parser("feed", help="see and replay the records that nobody could read")
+    )
     return parser
 
 
-def _bootstrap() -> list[str]:
-    return ensure_resources(os.environ)
+def _bootstrap(_: argparse.Namespace) -> int:
+    for line in ensure_resources(os.environ):
+        sys.stdout.write(f"{line}\n")
+    return 0
 
 
-def _check() -> list[str]:
+def _check(_: argparse.Namespace) -> int:
     settings = read_settings(os.environ)
     check_resources(settings)
-    return [f"table {settings.table} and bucket {settings.bucket} are there and fit"]
+    sys.stdout.write(f"table {settings.table} and bucket {settings.bucket} are there and fit\n")
+    return 0
 
 
 if __name__ == "__main__":
