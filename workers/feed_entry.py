@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 from adapters.wiring import open_feed_parts
 from jobs.shard_leases import FeedId
@@ -14,13 +15,28 @@ from workers.start import read_settings_or_exit
 from workers.sweep_lease import SweepLease
 from workers.sweeper import Sweeper
 
+if TYPE_CHECKING:
+    from adapters.settings import Settings
+    from adapters.wiring import FeedAdapters
+    from jobs.ports import TaskQueue
+
 
 def main() -> None:
     """Run feed and sweeper until SIGTERM."""
     settings = read_settings_or_exit("feed")
     adapters = open_feed_parts(settings)
     queue = CeleryTaskQueue(make_celery(settings.redis_url, connections=10))
-    feed = Feed(
+    feed = _make_feed(settings, adapters, queue)
+    sweeper = _make_sweeper(settings, adapters, queue)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: feed.stop())
+    sweeper.start()
+    feed.run()
+    sweeper.stop()
+
+
+def _make_feed(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) -> Feed:
+    return Feed(
         FeedParts(
             stream=adapters.stream,
             keeper=ShardKeeper(
@@ -42,7 +58,10 @@ def main() -> None:
             max_record_age=settings.feed_max_record_age,
         )
     )
-    sweeper = Sweeper(
+
+
+def _make_sweeper(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) -> Sweeper:
+    return Sweeper(
         SweepParts(
             due=adapters.due,
             store=adapters.store,
@@ -60,11 +79,6 @@ def main() -> None:
         ),
         every=settings.sweep_seconds,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: feed.stop())
-    sweeper.start()
-    feed.run()
-    sweeper.stop()
 
 
 if __name__ == "__main__":

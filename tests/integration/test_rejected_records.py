@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from adapters.dynamodb_rejected import DynamoDBRejectedRecords
 from adapters.dynamodb_row import to_item
 from deploy.local.environment import REPO_ROOT
 from jobs.job import JobId, UserId
@@ -21,10 +23,12 @@ from tests.stack import clean_environ, http, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jobs.rejected import RejectedRecord
     from tests.stack import Clients, LocalStack, System
 
 TABLE = "LLM_Jobs"
 ENDS_WITHIN = 60.0
+NO_REDIS = "redis://127.0.0.1:1/0"  # nobody listens there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,12 @@ class Operator:
 
     environ: dict[str, str]
     clients: Clients
+
+    @property
+    def records(self) -> DynamoDBRejectedRecords:
+        return DynamoDBRejectedRecords(
+            client=self.clients.dynamodb, jobs=TABLE, retention=timedelta(days=1)
+        )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - the command under test
@@ -45,19 +55,17 @@ class Operator:
             timeout=60,
         )
 
-    def rejected(self, job_id: str) -> list[dict[str, Any]]:
+    def rejected(self, job_id: str) -> list[RejectedRecord]:
         """Give the rejected records of a job, the oldest first."""
-        listed = self.run("rejected", "--json", "--limit", "1000")
-        assert listed.returncode == 0, listed.stderr
-        records = [one for one in json.loads(listed.stdout) if one["job_id"] == job_id]
-        return sorted(records, key=lambda one: str(one["sequence_number"]))
+        found = self.records.find(limit=1000)
+        mine = [record for record in found if record.record.job_id == job_id]
+        return sorted(mine, key=lambda record: record.record.sequence_number or "")
 
-    def wait_for_rejected(self, job_id: str, count: int) -> list[dict[str, Any]]:
-        def found() -> list[dict[str, Any]]:
-            records = self.rejected(job_id)
-            return records if len(records) == count else []
-
-        return wait_until(found, f"{count} rejected records of {job_id}")
+    def wait_for_rejected(self, job_id: str, count: int) -> list[RejectedRecord]:
+        return wait_until(
+            lambda: found if len(found := self.rejected(job_id)) == count else [],
+            f"{count} rejected records of {job_id}",
+        )
 
     def put(self, row: dict[str, Any]) -> None:
         self.clients.dynamodb.put_item(TableName=TABLE, Item=row)
@@ -87,6 +95,8 @@ def riddle(operator: Operator) -> Iterator[JobId]:
     operator.put(row | {"JobStatus": {"S": "DREAMING"}})
     yield job_id
     operator.delete(job_id)
+    for record in operator.rejected(job_id):
+        operator.records.remove(record.id)
 
 
 def status_of(system: System, job_id: str) -> str:
@@ -108,27 +118,28 @@ def test_a_row_that_nobody_can_read_is_set_aside_mended_and_replayed(
     run_a_job(system)  # which came after it
 
     [record] = operator.wait_for_rejected(riddle, 1)
-    assert "DREAMING" in record["reason"]
-    assert record["record"]["dynamodb"]["NewImage"]["JobStatus"] == {"S": "DREAMING"}
-    assert riddle in operator.run("rejected").stdout
-    assert json.loads(operator.run("rejected", record["id"]).stdout) == record
+    assert "DREAMING" in record.reason
+    assert record.id in operator.run("rejected").stdout
+    shown = json.loads(operator.run("rejected", record.id).stdout)
+    assert (shown["id"], shown["job_id"], shown["reason"]) == (record.id, riddle, record.reason)
+    assert shown["record"]["dynamodb"]["NewImage"]["JobStatus"] == {"S": "DREAMING"}
 
-    early = operator.run("replay", record["id"])
-    assert (early.returncode, early.stdout.split()[:2]) == (1, [record["id"], "kept:"])
+    early = operator.run("replay", record.id)
+    assert (early.returncode, early.stdout.split()[:2]) == (1, [record.id, "kept:"])
     assert operator.rejected(riddle) == [record]
 
     operator.set_status(riddle, "PENDING")
     # The mending is a change from a status that nobody knows, and so unreadable, too.
     _, mending = operator.wait_for_rejected(riddle, 2)
     assert status_of(system, riddle) == "PENDING"
-    replayed = operator.run("replay", record["id"])
+    replayed = operator.run("replay", record.id)
     assert (replayed.returncode, replayed.stdout) == (
         0,
-        f"{record['id']}  job {riddle} triggered\n",
+        f"{record.id}  job {riddle} triggered\n",
     )
     wait_until(lambda: status_of(system, riddle) == "COMPLETED", riddle, within=ENDS_WITHIN)
 
-    again = operator.run("replay", mending["id"])
+    again = operator.run("replay", mending.id)
     assert (again.returncode, "COMPLETED" in again.stdout) == (0, True)
     assert operator.rejected(riddle) == []
 
@@ -141,27 +152,38 @@ def test_a_row_of_someone_else_is_set_aside_until_it_is_gone(
     run_a_job(system)
 
     [record] = operator.wait_for_rejected(key, 1)
-    assert record["record"]["dynamodb"]["NewImage"]["Scan"] == {"B": "AP8="}
-    assert operator.run("replay", record["id"]).returncode == 1
+    raw = json.loads(record.record.raw)
+    assert raw["dynamodb"]["NewImage"]["Scan"] == {"B": "AP8="}
+    assert operator.run("replay", record.id).returncode == 1
 
     operator.delete(key)
     records = operator.wait_for_rejected(key, 2)
-    replayed = operator.run("replay", *(one["id"] for one in records))
+    replayed = operator.run("replay", *(one.id for one in records))
 
     assert (replayed.returncode, replayed.stdout.count("there is no job")) == (0, 2)
     assert operator.rejected(key) == []
 
 
-def test_a_table_that_is_missing_is_told_in_a_line(
-    stand_ins: LocalStack, operator: Operator
-) -> None:
-    lost = Operator(
-        environ={**clean_environ(), **stand_ins.environ, "LONGHAUL_TABLE": "Nobody_Made_It"},
-        clients=operator.clients,
-    )
+def test_a_table_that_is_missing_is_told_in_a_line(operator: Operator) -> None:
+    lost = replace(operator, environ={**operator.environ, "LONGHAUL_TABLE": "Nobody_Made_It"})
 
     told = lost.run("rejected")
 
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.startswith("longhaul feed rejected: store: ")
     assert len(told.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("system")
+def test_without_a_broker_nothing_is_lost(operator: Operator, riddle: JobId) -> None:
+    [record] = operator.wait_for_rejected(riddle, 1)
+    operator.set_status(riddle, "PENDING")
+    operator.wait_for_rejected(riddle, 2)
+    cut_off = replace(operator, environ={**operator.environ, "REDIS_URL": NO_REDIS})
+
+    told = cut_off.run("replay", record.id)
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("longhaul feed replay: broker: ")
+    assert len(told.stderr.splitlines()) == 1
+    assert len(operator.rejected(riddle)) == 2
