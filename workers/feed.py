@@ -137,11 +137,11 @@ class Feed:
             for record in records
             if not is_too_old(record, now, most=self._parts.max_record_age)
         ]
-        self._note_too_old(shard, len(records) - len(young))
         tasks = tasks_for(young, now=now, by=self._parts.process)
         self._parts.queue.enqueue(tasks)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
+        self._note_too_old(shard, len(records) - len(young))
 
     def _set_aside(self, shard: ShardId, batch: Batch) -> list[RecordUnreadable]:
         """Set aside what nobody can read, and give what is not safe yet."""

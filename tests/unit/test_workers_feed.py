@@ -832,9 +832,17 @@ def test_work_that_is_too_old_is_left_to_the_sweep_and_counted() -> None:
     insert(stream, jobs(2))
     young = a_job(id=JobId("job_young"), created_at=clock.now(), updated_at=clock.now())
     expected = insert(stream, [young])
-    parts = feed_parts(leases, stream=stream, clock=clock, max_record_age=timedelta(seconds=60))
+    parts = feed_parts(
+        leases,
+        stream=stream,
+        clock=clock,
+        max_record_age=timedelta(seconds=60),
+        queue=ShakyTaskQueue(BROKER_AWAY),
+    )
     feed = Feed(parts)
 
+    with pytest.raises(Unavailable):
+        feed.turn()
     feed.turn()
 
     assert tasked(parts) == expected
