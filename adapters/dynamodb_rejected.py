@@ -30,7 +30,7 @@ _PART = "store"
 
 @dataclass(frozen=True, kw_only=True)
 class DynamoDBRejectedRecords:
-    """jobs.ports.RejectedRecords of the jobs' table `jobs`."""
+    """jobs.feed_ports.RejectedRecords of the jobs' table `jobs`."""
 
     client: DynamoDBClient
     jobs: str

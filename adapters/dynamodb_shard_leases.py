@@ -26,7 +26,7 @@ _NOBODY = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class DynamoDBShardLeases:
-    """jobs.ports.ShardLeases on one table."""
+    """jobs.feed_ports.ShardLeases on one table."""
 
     client: DynamoDBClient
     table: str

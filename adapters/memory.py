@@ -288,7 +288,7 @@ class MemoryEvents:
 
 
 class MemoryChangeStream:
-    """jobs.ports.ChangeStream of a MemoryJobStore, with shards that can be split by hand."""
+    """jobs.feed_ports.ChangeStream of a MemoryJobStore, with shards that can be split by hand."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -375,7 +375,7 @@ class MemoryChangeStream:
 
 
 class MemoryShardReader:
-    """jobs.ports.ShardReader of a MemoryChangeStream."""
+    """jobs.feed_ports.ShardReader of a MemoryChangeStream."""
 
     def __init__(self, stream: MemoryChangeStream, shard: ShardId, after: Position | None) -> None:
         self._stream = stream
@@ -394,7 +394,7 @@ class MemoryShardReader:
 
 
 class MemoryShardLeases:
-    """jobs.ports.ShardLeases in a dict, under one lock."""
+    """jobs.feed_ports.ShardLeases in a dict, under one lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -436,7 +436,7 @@ class MemoryShardLeases:
 
 
 class MemoryRejectedRecords:
-    """jobs.ports.RejectedRecords in a dict."""
+    """jobs.feed_ports.RejectedRecords in a dict."""
 
     def __init__(self) -> None:
         self._records: dict[RejectedId, RejectedRecord] = {}

@@ -30,7 +30,7 @@ _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException"})
 
 @dataclass(frozen=True, kw_only=True)
 class DynamoDBChangeStream:
-    """jobs.ports.ChangeStream of one table."""
+    """jobs.feed_ports.ChangeStream of one table."""
 
     tables: DynamoDBClient
     streams: DynamoDBStreamsClient
@@ -72,7 +72,7 @@ class DynamoDBChangeStream:
 
 
 class DynamoDBShardReader:
-    """jobs.ports.ShardReader: holds on to its iterator, because opening one anew is slow."""
+    """jobs.feed_ports.ShardReader: holds on to its iterator, because opening one anew is slow."""
 
     def __init__(
         self,

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
     from jobs.answer import KeptAnswers
+    from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.ports import (
         Authenticator,
         Chance,
-        ChangeStream,
         Clock,
         DueJobs,
         EventBus,
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
         Leases,
         Log,
         ObjectStore,
-        RejectedRecords,
-        ShardLeases,
     )
 
 L = TypeVar("L", bound="Leases")

@@ -20,7 +20,7 @@ from workers.broker import CeleryTaskQueue, make_celery
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobs.ports import RejectedRecords
+    from jobs.feed_ports import RejectedRecords
 
 _KEPT = 1  # exit status: a record could not be replayed and is still there
 _LISTED = 50

@@ -13,8 +13,9 @@ from jobs.errors import JobNotFound, RecordUnreadable
 from jobs.task import Task
 
 if TYPE_CHECKING:
+    from jobs.feed_ports import RejectedRecords
     from jobs.job import JobId
-    from jobs.ports import Clock, JobStore, RejectedRecords, TaskQueue
+    from jobs.ports import Clock, JobStore, TaskQueue
     from jobs.rejected import RejectedRecord
 
 

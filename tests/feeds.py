@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from adapters.memory import MemoryShardReader
-    from jobs.ports import ChangeStream, ShardLeases
+    from jobs.feed_ports import ChangeStream, ShardLeases
     from jobs.shards import Position, ShardId
 
 

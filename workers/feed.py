@@ -19,7 +19,8 @@ from workers.patient_reader import PatientReader
 from workers.rejections import Rejections
 
 if TYPE_CHECKING:
-    from jobs.ports import ChangeStream, Clock, Log, RejectedRecords, TaskQueue
+    from jobs.feed_ports import ChangeStream, RejectedRecords
+    from jobs.ports import Clock, Log, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
     from workers.shard_keeper import ShardKeeper
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobs.ports import ShardReader
+    from jobs.feed_ports import ShardReader
     from jobs.shards import Batch
 
 
 class PatientReader:
-    """jobs.ports.ShardReader over another."""
+    """jobs.feed_ports.ShardReader over another."""
 
     def __init__(self, reader: ShardReader) -> None:
         self._reader = reader

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.errors import RecordUnreadable
-    from jobs.ports import Clock, Log, RejectedRecords
+    from jobs.feed_ports import RejectedRecords
+    from jobs.ports import Clock, Log
     from jobs.rejected import RejectedId
     from jobs.shards import ShardId, StreamName
 

@@ -12,7 +12,8 @@ from jobs.shards import Checkpoint, Start, StreamName, begun_at_the_end, readabl
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.ports import ChangeStream, Clock, Log, ShardLeases
+    from jobs.feed_ports import ChangeStream, ShardLeases
+    from jobs.ports import Clock, Log
     from jobs.shard_leases import FeedId, ShardLease
     from jobs.shards import Shard, ShardId
 

@@ -16,7 +16,8 @@ from workers.shard_keeper import FAILOVER, KEEP_EVERY
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.ports import Clock, Log, ShardLeases
+    from jobs.feed_ports import ShardLeases
+    from jobs.ports import Clock, Log
     from jobs.shard_leases import FeedId, ShardLease
 
 SWEEP = StreamName("sweep")  # beside the streams' ARNs in the feeds' table

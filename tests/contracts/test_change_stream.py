@@ -1,4 +1,4 @@
-"""jobs.ports.ChangeStream and ShardReader, in memory, on DynamoDB and on the stand-in."""
+"""jobs.feed_ports.ChangeStream and ShardReader, in memory, on DynamoDB and on the stand-in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from tests.streams_stand_in import StreamsStandIn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from jobs.ports import ChangeStream, JobStore, ShardReader
+    from jobs.feed_ports import ChangeStream, ShardReader
+    from jobs.ports import JobStore
     from tests.stack import Clients, LocalStack
 
 NEVER_GIVEN = Position("9" * 30)  # in the form of a sequence number

@@ -1,4 +1,4 @@
-"""jobs.ports.RejectedRecords, in memory and on DynamoDB: each promise of its docstring."""
+"""jobs.feed_ports.RejectedRecords, in memory and on DynamoDB: each promise of its docstring."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.contracts.stories import START, after
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobs.ports import RejectedRecords
+    from jobs.feed_ports import RejectedRecords
     from tests.stack import Clients
 
 STREAM = StreamName("arn:aws:dynamodb:us-east-1:0:table/T/stream/1")

@@ -1,4 +1,4 @@
-"""jobs.ports.ShardLeases, in memory and on DynamoDB: each promise of its docstring."""
+"""jobs.feed_ports.ShardLeases, in memory and on DynamoDB: each promise of its docstring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.shards import LATEST, Checkpoint, Position, ShardId, StreamName
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobs.ports import ShardLeases
+    from jobs.feed_ports import ShardLeases
     from tests.stack import Clients
 
 STREAM = StreamName("arn:aws:dynamodb:us-east-1:0:table/T/stream/1")

@@ -17,8 +17,8 @@ from tests.stack import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jobs.feed_ports import ShardReader
     from jobs.job import JobId
-    from jobs.ports import ShardReader
     from jobs.shards import Position, Shard
     from tests.contracts.test_change_stream import Table
     from tests.stack import Clients, LocalStack

@@ -1,4 +1,4 @@
-"""The sweep's lease on jobs.ports.ShardLeases, in memory and on DynamoDB."""
+"""The sweep's lease on jobs.feed_ports.ShardLeases, in memory and on DynamoDB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
-    from jobs.ports import ShardLeases
+    from jobs.feed_ports import ShardLeases
     from tests.stack import Clients
 
 FEEDS = 8

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from jobs.feed_ports import ShardLeases
     from jobs.job import JobId
-    from jobs.ports import JobStore, ShardLeases
+    from jobs.ports import JobStore
     from jobs.shard_leases import ShardLease
     from jobs.shards import StreamName
     from tests.stack import Clients, LocalStack

@@ -17,8 +17,8 @@ from adapters.memory import (
     MemoryTaskQueue,
 )
 from jobs.errors import Misconfigured, RecordUnreadable, Unavailable, UnreadRecord
+from jobs.feed_ports import ShardLeases
 from jobs.job import JobId, JobStatus
-from jobs.ports import ShardLeases
 from jobs.rejected import RejectedRecord
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, Shard, ShardId, Start, StreamName

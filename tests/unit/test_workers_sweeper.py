@@ -9,8 +9,8 @@ from adapters.memory import ManualClock, MemoryJobStore, MemoryShardLeases, Memo
 from jobs.claim import Claim
 from jobs.due import DISPATCH_GRACE
 from jobs.errors import Unavailable
+from jobs.feed_ports import ShardLeases
 from jobs.job import Job, JobId, JobStatus
-from jobs.ports import ShardLeases
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import StreamName
 from jobs.sweep import BATCH, SweepParts, sweep
