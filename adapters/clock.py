@@ -5,11 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 _RESOLUTION = 2**53
 
@@ -21,6 +17,10 @@ class SystemClock:
         """Give the time, aware, in UTC, to the millisecond: what is written is what was meant."""
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def elapsed(self) -> timedelta:
+        """Give the time of the monotonic clock."""
+        return timedelta(seconds=time.monotonic())
 
     def sleep(self, duration: timedelta) -> None:
         """Wait."""

@@ -54,12 +54,18 @@ class ManualClock:
 
     def __init__(self, at: datetime = datetime(2026, 11, 23, 4, 38, tzinfo=UTC)) -> None:
         self._now = at
+        self._elapsed = timedelta(0)
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
         """Give the time."""
         with self._lock:
             return self._now
+
+    def elapsed(self) -> timedelta:
+        """Give the time that has passed."""
+        with self._lock:
+            return self._elapsed
 
     def sleep(self, duration: timedelta) -> None:
         """Let the time pass at once."""
@@ -69,6 +75,12 @@ class ManualClock:
         """Move on."""
         with self._lock:
             self._now += duration
+            self._elapsed += duration
+
+    def step(self, by: timedelta) -> None:
+        """Be set forward or back; no time passes."""
+        with self._lock:
+            self._now += by
 
 
 class MemoryJobStore:

@@ -33,13 +33,13 @@ def patiently(
 
     `waiting` is told of each failure. After `patience` the last one is raised.
     """
-    deadline = clock.now() + patience
+    deadline = clock.elapsed() + patience
     wait = _FIRST_WAIT
     while True:
         try:
             return action()
         except (Unavailable, Misconfigured) as error:
-            if clock.now() + wait > deadline:
+            if clock.elapsed() + wait > deadline:
                 raise
             waiting(error)
         clock.sleep(wait)

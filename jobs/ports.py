@@ -43,7 +43,10 @@ class Clock(Protocol):
     """Time, as an argument."""
 
     def now(self) -> datetime:
-        """Give the time, aware, in UTC."""
+        """Give the time, aware, in UTC. It jumps where someone sets the clock."""
+
+    def elapsed(self) -> timedelta:
+        """Give the time since some moment of this process; it never jumps, whoever sets clocks."""
 
     def sleep(self, duration: timedelta) -> None:
         """Wait."""

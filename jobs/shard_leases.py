@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from jobs.shards import Checkpoint, ShardId
 
@@ -37,14 +37,14 @@ class ShardLease:
 
 
 class Sightings:
-    """When each lease's counter was last seen to move."""
+    """When each lease's counter was last seen to move, in the observer's elapsed time."""
 
     def __init__(self, *, failover: timedelta) -> None:
         self._failover = failover
-        self._seen: dict[ShardId, tuple[FeedId | None, int, datetime]] = {}
-        self._noted_at: datetime | None = None
+        self._seen: dict[ShardId, tuple[FeedId | None, int, timedelta]] = {}
+        self._noted_at: timedelta | None = None
 
-    def note(self, leases: Sequence[ShardLease], now: datetime) -> None:
+    def note(self, leases: Sequence[ShardLease], now: timedelta) -> None:
         """Look at all leases, now.
 
         After a pause of ours as long as the failover time nothing is known: the store may have
@@ -60,7 +60,7 @@ class Sightings:
             for lease in leases
         }
 
-    def is_free(self, lease: ShardLease, now: datetime) -> bool:
+    def is_free(self, lease: ShardLease, now: timedelta) -> bool:
         """Tell whether the lease may be taken: nobody's, or of a feed that is gone."""
         known = self._seen.get(lease.shard)
         return lease.owner is None or (known is not None and now - known[2] >= self._failover)

@@ -386,9 +386,9 @@ class HeldTimers(Timers):
         self.held: list[tuple[datetime, Callable[[], object]]] = []
         self._manual_clock = clock
 
-    def call_at(self, at: datetime, call: Callable[[], object]) -> None:
+    def call_after(self, delay: timedelta, call: Callable[[], object]) -> None:
         """Hold the call."""
-        self.held.append((at, call))
+        self.held.append((self._manual_clock.now() + delay, call))
 
     def move_to_next(self) -> object:
         """Move the clock to the call that was asked for first, make it, and give its answer."""

@@ -603,6 +603,10 @@ class SimClock(_Port):
             self.world.baton.sleep(0)
         return now
 
+    def elapsed(self) -> timedelta:
+        """Give the time since the story's beginning, and perhaps stop right after."""
+        return self.now() - START
+
     def sleep(self, duration: timedelta) -> None:
         """Wait."""
         self.world.baton.sleep(duration // MILLISECOND)
@@ -876,9 +880,10 @@ class SimTimers(Timers):
         self._world = world
         self._process = process
 
-    def call_at(self, at: datetime, call: Callable[[], object]) -> None:
-        """Call it at `at`, if the process lives and runs then."""
-        self._world.baton.call_at((at - START) // MILLISECOND, call, of=self._process)
+    def call_after(self, delay: timedelta, call: Callable[[], object]) -> None:
+        """Call it after `delay`, if the process lives and runs then."""
+        baton = self._world.baton
+        baton.call_at(baton.now + delay // MILLISECOND, call, of=self._process)
 
 
 class _SimPool(ThreadPoolExecutor):

@@ -110,8 +110,7 @@ class Desk:
     def _park_again(self, task: Task) -> None:
         with self._lock:
             self._parked.add(task)
-        again = self._parts.clock.now() + _AGAIN
-        self._timers.call_at(again, lambda: self._enqueue_again(task))
+        self._timers.call_after(_AGAIN, lambda: self._enqueue_again(task))
 
 
 def _keys(task: Task) -> dict[str, object]:

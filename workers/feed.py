@@ -69,7 +69,7 @@ class Feed:
 
     def run(self) -> None:
         """Feed until `stop`; outlives any part that goes away, and whatever else a turn raises."""
-        hot_until = self._parts.clock.now()
+        hot_until = self._parts.clock.elapsed()
         while not self._stop.is_set():
             try:
                 came = self.turn()
@@ -83,10 +83,10 @@ class Feed:
                 continue
             # AWS allows so many reads of a shard a second, nudged or not.
             self._parts.clock.sleep(timedelta(seconds=1 / self._parts.reads_per_second))
-            if came or self._parts.clock.now() < hot_until:
+            if came or self._parts.clock.elapsed() < hot_until:
                 continue
             if self._parts.nudges.wait(self._parts.poll):
-                hot_until = self._parts.clock.now() + _HOT
+                hot_until = self._parts.clock.elapsed() + _HOT
         self._parts.keeper.release_all()
 
     def stop(self) -> None:

@@ -1,5 +1,9 @@
 """Keeping claims: each is renewed every third of its lease while its job runs.
 
+A lease's end stands in the row in the holder's time, and others compare it with theirs. So a holder
+whose clock is set while its job runs goes on in the time in which the claim was given: it renews
+when it is time to, and its lease does not end earlier than it did before.
+
 This is also where a run learns that it must end: the claim is lost, the job's time is over, or the
 worker drains.
 """
@@ -70,8 +74,8 @@ class RenewingLeases:
 
     def _schedule(self, lease: KeptLease) -> None:
         """Renew a third of the lease after it was given, or renewed; at once if that is past."""
-        at = lease.until - lease.claim.lease * (1 - 1 / _RENEWALS_A_LEASE)
-        self._timers.call_at(at, lambda: self._pool.submit(self._renew, lease))
+        after = lease.left - lease.claim.lease * (1 - 1 / _RENEWALS_A_LEASE)
+        self._timers.call_after(after, lambda: self._pool.submit(self._renew, lease))
 
     def _renew(self, lease: KeptLease) -> None:
         if lease.is_over:
@@ -82,8 +86,7 @@ class RenewingLeases:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the next renewal may work
             self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
-            again = self._clock.now() + _TRY_AGAIN
-            self._timers.call_at(again, lambda: self._pool.submit(self._renew, lease))
+            self._timers.call_after(_TRY_AGAIN, lambda: self._pool.submit(self._renew, lease))
         else:
             self._schedule(lease)
 
@@ -108,8 +111,11 @@ class KeptLease:
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
-        self.until = claim.job.lease_until or clock.now()
-        self._tried_at = self.until - _TRY_AGAIN
+        elapsed, now = clock.elapsed(), clock.now()  # in this order a stop in between ends it early
+        left = min((claim.job.lease_until or now) - now, claim.lease)
+        self._lapses_at = elapsed + left  # in elapsed time, as is all that follows
+        self._tried_at = self._lapses_at - _TRY_AGAIN
+        self._zero = (claim.job.lease_until or now) - self._lapses_at
         self._reason: LonghaulError | None = None
         self._ended = False
         self._break_off: Callable[[], object] | None = None
@@ -119,6 +125,11 @@ class KeptLease:
         """Whether there is nothing more to keep; a run that must end is kept until it has."""
         return self._ended or isinstance(self._reason, ClaimLost)
 
+    @property
+    def left(self) -> timedelta:
+        """How long the lease lasts yet without renewal; negative when it has lapsed."""
+        return self._lapses_at - self._clock.elapsed()
+
     def check(self) -> None:
         """Raise why the run must end, if it must.
 
@@ -127,12 +138,12 @@ class KeptLease:
         """
         if self._reason is not None:
             raise self._reason
-        if self._clock.now() > max(self.until, self._tried_at + _TRY_AGAIN):
+        if self._clock.elapsed() > max(self._lapses_at, self._tried_at + _TRY_AGAIN):
             self._renew_if_the_store_answers()
 
     def _renew_if_the_store_answers(self) -> None:
         """Renew, or go on in doubt: what is paid for is kept, and its outcome is conditional."""
-        self._tried_at = self._clock.now()
+        self._tried_at = self._clock.elapsed()
         try:
             self.renew()
         except Unavailable as error:
@@ -140,13 +151,16 @@ class KeptLease:
 
     def renew(self) -> None:
         """Renew once. Raises ClaimLost, Unavailable."""
-        until = self._clock.now() + self.claim.lease
+        elapsed = self._clock.elapsed()
+        # By the later of two clocks: as this one went when the claim was given, and as it goes now.
+        # The first is the later one after a step back; the second if the machine has slept.
+        now = max(self._zero + elapsed, self._clock.now())
         try:
-            self._store.renew(self.claim, until)
+            self._store.renew(self.claim, now + self.claim.lease)
         except ClaimLost as error:
             self._must_end(error)
             raise
-        self.until = until
+        self._lapses_at = elapsed + self.claim.lease
 
     def pass_deadline(self) -> None:
         """End the run because the job's time is over."""

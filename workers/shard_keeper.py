@@ -10,8 +10,6 @@ from jobs.shard_leases import Sightings, leases_to_take
 from jobs.shards import Checkpoint, Start, StreamName, begun_at_the_end, readable
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from jobs.feed_ports import ChangeStream, ShardLeases
     from jobs.ports import Clock, Log
     from jobs.shard_leases import FeedId, ShardLease
@@ -44,8 +42,8 @@ class ShardKeeper:
         self._sightings = Sightings(failover=FAILOVER)
         self._mine: dict[ShardId, ShardLease] = {}
         self._shards: list[Shard] = []
-        self._listed_at: datetime | None = None
-        self._kept_at: datetime | None = None
+        self._listed_at: timedelta | None = None
+        self._kept_at: timedelta | None = None
         self.stream = StreamName("")
 
     def held(self) -> list[tuple[ShardId, Checkpoint]]:
@@ -58,7 +56,7 @@ class ShardKeeper:
 
     def keep(self) -> None:
         """Renew what is ours and take our share, if it is time to. Raises Unavailable."""
-        now = self._clock.now()
+        now = self._clock.elapsed()
         if self._kept_at is not None and now - self._kept_at < KEEP_EVERY:
             return
         self._list_shards(now)
@@ -92,7 +90,7 @@ class ShardKeeper:
                 self._log.warning("shard_not_released", shard=lease.shard, reason=str(error))
         self._mine.clear()
 
-    def _list_shards(self, now: datetime) -> None:
+    def _list_shards(self, now: timedelta) -> None:
         """Learn of new shards, of those that are gone, and of a stream switched off and on."""
         if self._listed_at is not None and now - self._listed_at < LIST_SHARDS_EVERY:
             return

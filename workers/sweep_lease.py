@@ -14,7 +14,7 @@ from jobs.shards import Checkpoint, ShardId, StreamName
 from workers.shard_keeper import FAILOVER, KEEP_EVERY
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import timedelta
 
     from jobs.feed_ports import ShardLeases
     from jobs.ports import Clock, Log
@@ -34,14 +34,14 @@ class SweepLease:
         self._log = log
         self._sightings = Sightings(failover=FAILOVER)
         self._mine: ShardLease | None = None
-        self._kept_at: datetime | None = None
+        self._kept_at: timedelta | None = None
 
     def hold(self) -> bool:
         """Keep the lease, or take it if its holder is gone; say whether it is ours.
 
         To be asked at least every KEEP_EVERY. Raises Unavailable.
         """
-        now = self._clock.now()
+        now = self._clock.elapsed()
         if self._mine and self._kept_at and now - self._kept_at < KEEP_EVERY:
             return True
         lease = self._load()

@@ -1,10 +1,14 @@
-"""Timers: call something at a time, from one thread. A hint: what is here dies with the process."""
+"""Timers: call something at a time, from one thread. A hint: what is here dies with the process.
+
+They go by elapsed time: a clock that is set back while they wait holds up none of them.
+"""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +17,8 @@ if TYPE_CHECKING:
 
     from jobs.ports import Clock, Log
 
-_LONGEST_WAIT_SECONDS = 1.0  # so that a clock that is set forward is noticed
+
+_LONGEST_WAIT = timedelta(hours=1)  # a condition refuses to wait for centuries
 
 
 class Timers:
@@ -22,13 +27,18 @@ class Timers:
     def __init__(self, *, clock: Clock, log: Log) -> None:
         self._clock = clock
         self._log = log
-        self._heap: list[tuple[datetime, int, Callable[[], object]]] = []
+        self._heap: list[tuple[timedelta, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def call_at(self, at: datetime, call: Callable[[], object]) -> None:
-        """Call `call` at `at`, or at once where that has passed."""
+        """Call `call` at `at` by the clock as it goes now, or at once where that has passed."""
+        self.call_after(at - self._clock.now(), call)
+
+    def call_after(self, delay: timedelta, call: Callable[[], object]) -> None:
+        """Call `call` after `delay`, whatever becomes of the clock."""
+        at = self._clock.elapsed() + delay
         with self._changed:
             heapq.heappush(self._heap, (at, next(self._order), call))
             if self._thread is None:
@@ -47,10 +57,10 @@ class Timers:
     def _wait_for_next(self) -> Callable[[], object]:
         with self._changed:
             while True:
-                now = self._clock.now()
-                if self._heap and self._heap[0][0] <= now:
+                if not self._heap:
+                    self._changed.wait()
+                    continue
+                wait = self._heap[0][0] - self._clock.elapsed()
+                if wait <= timedelta(0):
                     return heapq.heappop(self._heap)[2]
-                wait = _LONGEST_WAIT_SECONDS
-                if self._heap:
-                    wait = min(wait, (self._heap[0][0] - now).total_seconds())
-                self._changed.wait(wait if self._heap else None)
+                self._changed.wait(min(wait, _LONGEST_WAIT).total_seconds())

@@ -48,6 +48,14 @@ def test_time_passes_while_one_sleeps(clock: Clock) -> None:
     assert clock.now() - before >= MOMENT - timedelta(milliseconds=1)  # both ends are rounded
 
 
+def test_elapsed_time_passes_too(clock: Clock) -> None:
+    before = clock.elapsed()
+
+    clock.sleep(MOMENT)
+
+    assert clock.elapsed() - before >= MOMENT - timedelta(milliseconds=1)
+
+
 def test_sleeping_for_less_than_nothing_is_no_error(clock: Clock) -> None:
     clock.sleep(timedelta(0))
 

@@ -103,3 +103,24 @@ def test_nobody_waits_longer_than_their_patience(seconds: float) -> None:
 
     assert waiting.tried_at[-1] <= seconds
     assert seconds - waiting.tried_at[-1] <= 1
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clock_that_is_set_changes_no_patience(step: timedelta) -> None:
+    waiting = Waiting(*[store_away()] * 99)
+
+    def act() -> str:
+        if len(waiting.tried_at) == 2:
+            waiting.clock.step(step)
+        return waiting.act()
+
+    with pytest.raises(Unavailable):
+        patiently(
+            act, clock=waiting.clock, patience=timedelta(seconds=10), waiting=waiting.told.append
+        )
+
+    assert (
+        waiting.clock.elapsed()
+        <= timedelta(seconds=10)
+        < waiting.clock.elapsed() + timedelta(seconds=1)
+    )

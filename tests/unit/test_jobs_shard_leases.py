@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from jobs.shard_leases import FeedId, ShardLease, Sightings, leases_to_take
 from jobs.shards import Checkpoint, ShardId
-from tests.builders import NOW
 
+BEGIN = timedelta(hours=1)  # elapsed
 FAILOVER = timedelta(seconds=10)
 ROUND = FAILOVER / 4
 ME = FeedId("me")
@@ -49,9 +49,9 @@ def test_nobodys_lease_is_free_at_once() -> None:
     sightings = Sightings(failover=FAILOVER)
     lease = a_lease(0)
 
-    sightings.note([lease], NOW)
+    sightings.note([lease], BEGIN)
 
-    assert sightings.is_free(lease, NOW)
+    assert sightings.is_free(lease, BEGIN)
 
 
 def test_a_lease_whose_counter_stands_still_is_free_after_the_failover_time() -> None:
@@ -59,48 +59,48 @@ def test_a_lease_whose_counter_stands_still_is_free_after_the_failover_time() ->
     lease = a_lease(0, "other", 3)
 
     for elapsed in range(10):
-        at = NOW + timedelta(seconds=elapsed)
+        at = BEGIN + timedelta(seconds=elapsed)
         sightings.note([lease], at)
         assert not sightings.is_free(lease, at)
-    sightings.note([lease], NOW + FAILOVER)
+    sightings.note([lease], BEGIN + FAILOVER)
 
-    assert sightings.is_free(lease, NOW + FAILOVER)
+    assert sightings.is_free(lease, BEGIN + FAILOVER)
 
 
 def test_a_counter_that_moves_begins_the_time_anew() -> None:
     sightings = Sightings(failover=FAILOVER)
-    sightings.note([a_lease(0, "other", 3)], NOW)
-    sightings.note([a_lease(0, "other", 4)], NOW + FAILOVER)
+    sightings.note([a_lease(0, "other", 3)], BEGIN)
+    sightings.note([a_lease(0, "other", 4)], BEGIN + FAILOVER)
 
-    assert not sightings.is_free(a_lease(0, "other", 4), NOW + FAILOVER)
+    assert not sightings.is_free(a_lease(0, "other", 4), BEGIN + FAILOVER)
 
 
 def test_a_new_owner_begins_the_time_anew() -> None:
     sightings = Sightings(failover=FAILOVER)
-    sightings.note([a_lease(0, "other", 3)], NOW)
-    sightings.note([a_lease(0, "another", 3)], NOW + FAILOVER)
+    sightings.note([a_lease(0, "other", 3)], BEGIN)
+    sightings.note([a_lease(0, "another", 3)], BEGIN + FAILOVER)
 
-    assert not sightings.is_free(a_lease(0, "another", 3), NOW + FAILOVER)
+    assert not sightings.is_free(a_lease(0, "another", 3), BEGIN + FAILOVER)
 
 
 def test_after_a_pause_of_the_observers_own_nobody_is_taken_for_dead() -> None:
     lease, sightings = a_lease(1, owner="other"), Sightings(failover=FAILOVER)
-    sightings.note([lease], NOW)
+    sightings.note([lease], BEGIN)
 
-    sightings.note([lease], NOW + 2 * FAILOVER)
+    sightings.note([lease], BEGIN + 2 * FAILOVER)
 
-    assert not sightings.is_free(lease, NOW + 2 * FAILOVER)
+    assert not sightings.is_free(lease, BEGIN + 2 * FAILOVER)
 
 
 def test_a_lease_that_was_never_seen_is_not_free() -> None:
-    assert not Sightings(failover=FAILOVER).is_free(a_lease(0, "other"), NOW)
+    assert not Sightings(failover=FAILOVER).is_free(a_lease(0, "other"), BEGIN)
 
 
 def test_only_the_observers_own_clock_counts() -> None:
     """Whoever has just started waits the whole time, however old the counter may be."""
     sightings = Sightings(failover=FAILOVER)
     lease = a_lease(0, "dead", 99)
-    start = NOW + timedelta(days=1)
+    start = BEGIN + timedelta(days=1)
     sightings.note([lease], start)
 
     assert not sightings.is_free(lease, start + FAILOVER - timedelta(milliseconds=1))
@@ -109,11 +109,11 @@ def test_only_the_observers_own_clock_counts() -> None:
 def test_a_lease_that_is_no_longer_noted_is_forgotten() -> None:
     sightings = Sightings(failover=FAILOVER)
     lease = a_lease(0, "other", 3)
-    sightings.note([lease], NOW)
-    sightings.note([], NOW + ROUND)
-    sightings.note([lease], NOW + FAILOVER)
+    sightings.note([lease], BEGIN)
+    sightings.note([], BEGIN + ROUND)
+    sightings.note([lease], BEGIN + FAILOVER)
 
-    assert not sightings.is_free(lease, NOW + FAILOVER)
+    assert not sightings.is_free(lease, BEGIN + FAILOVER)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ class SimulatedFeed:
     sightings: Sightings = field(default_factory=lambda: Sightings(failover=FAILOVER))
     believes: set[ShardId] = field(default_factory=set)
 
-    def keep(self, table: dict[ShardId, ShardLease], now: datetime) -> None:
+    def keep(self, table: dict[ShardId, ShardLease], now: timedelta) -> None:
         """Renew what is ours and take our share; of feeds that race, the first writer wins."""
         leases = list(table.values())
         self.sightings.note(leases, now)
@@ -212,7 +212,7 @@ def test_shards_are_spread_evenly_within_bounded_rounds_and_shared_for_one_at_mo
     """Feeds start, others join, some are killed: M shards come to N feeds as even as can be."""
     table = {lease.shard: lease for lease in owned(*[None] * shards)}
     alive = [SimulatedFeed(FeedId(f"feed-{n}")) for n in range(feeds)]
-    now = NOW
+    now = BEGIN
 
     def play(rounds: int) -> None:
         nonlocal now
@@ -251,7 +251,7 @@ def test_shards_are_spread_evenly_within_bounded_rounds_and_shared_for_one_at_mo
 def test_once_even_nothing_moves_any_more(shards: int, feeds: int) -> None:
     table = {lease.shard: lease for lease in owned(*[None] * shards)}
     alive = [SimulatedFeed(FeedId(f"feed-{n}")) for n in range(feeds)]
-    now = NOW
+    now = BEGIN
     owners = []
 
     for _ in range(shards + 10):

@@ -287,6 +287,45 @@ def test_a_claim_of_a_real_clock_is_renewed_while_its_job_runs() -> None:
         assert renewed.wait(DEADLINE)
 
 
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
+def test_a_clock_that_is_set_holds_up_no_renewal_and_ends_no_lease(step: timedelta) -> None:
+    kept = Kept()
+
+    with kept.leases.keep(kept.claim) as lease:
+        kept.clock.step(step)
+        lease.check()
+        assert (lease.left, kept.renewals) == (LEASE, 0)
+        kept.clock.advance(THIRD)
+        kept.timers.held.clear()
+        lease.renew()
+
+        assert lease.left == LEASE
+        assert kept.lease_until == NOW + THIRD + LEASE + max(step, timedelta(0))
+
+
+def test_a_lease_is_on_its_old_time_again_after_a_clock_was_set_and_set_back() -> None:
+    kept = Kept()
+    lease = kept.lease()
+
+    kept.clock.step(HOUR)
+    lease.renew()
+    kept.clock.step(-HOUR)
+    kept.clock.advance(THIRD)
+    lease.renew()
+
+    assert kept.lease_until == NOW + THIRD + LEASE
+
+
+def test_a_claim_is_kept_no_longer_than_a_lease_where_the_clock_was_set_back_before() -> None:
+    kept = Kept()
+    kept.clock.step(-HOUR)
+
+    assert kept.lease().left == LEASE
+
+
 RUN_TIME = timedelta(seconds=25)
 
 

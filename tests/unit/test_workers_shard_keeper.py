@@ -78,6 +78,19 @@ def test_a_keeper_looks_no_more_often_than_it_must() -> None:
     assert leases.loads > loads
 
 
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clock_that_is_set_holds_up_no_keeping_and_takes_no_shard(step: timedelta) -> None:
+    feeds = Feeds("a", "b")
+    feeds.keep(FAILOVER_ROUNDS)
+    before = lease_of(feeds)
+
+    feeds.clock.step(step)
+    feeds.keep()
+
+    after = lease_of(feeds)
+    assert (after.owner, after.counter) == (before.owner, before.counter + 1)
+
+
 def test_each_keeping_raises_the_counter_so_that_others_see_it_is_alive() -> None:
     feeds = Feeds("a")
     feeds.keep()

@@ -1,5 +1,7 @@
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import pytest
 
 from adapters.clock import SystemClock
 from tests.builders import RecordingLog
@@ -68,14 +70,13 @@ def test_calls_come_in_the_order_of_their_times() -> None:
     assert calls.names == ["first", "second", "third", "fourth"]
 
 
-def test_calls_of_one_time_come_in_the_order_in_which_they_were_asked_for() -> None:
+def test_calls_after_one_delay_come_in_the_order_in_which_they_were_asked_for() -> None:
     clock = SystemClock()
     timers = Timers(clock=clock, log=RecordingLog())
     calls = Calls(3)
-    at = clock.now() + 2 * SOON
 
     for name in ("a", "b", "c"):
-        timers.call_at(at, lambda name=name: calls.note(name))  # type: ignore[misc] # bound now
+        timers.call_after(2 * SOON, lambda name=name: calls.note(name))  # type: ignore[misc] # bound now
 
     assert calls.have_come()
     assert calls.names == ["a", "b", "c"]
@@ -121,3 +122,26 @@ def test_a_call_may_ask_for_another() -> None:
 
     assert calls.have_come()
     assert len(calls.threads) == 1
+
+
+class SteppedClock(SystemClock):
+    """The machine's clock, set forward or back by a test."""
+
+    step = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.step
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clock_that_is_set_moves_no_call(step: timedelta) -> None:
+    clock = SteppedClock()
+    timers = Timers(clock=clock, log=RecordingLog())
+    soon, late = Calls(1), Calls(1)
+    timers.call_at(clock.now() + timedelta(minutes=30), lambda: late.note("late"))
+    timers.call_at(clock.now() + 4 * SOON, lambda: soon.note("soon"))
+
+    clock.step = step
+
+    assert soon.have_come()
+    assert late.names == []
