@@ -68,10 +68,11 @@ class DynamoDBDueJobs:
             self.log.warning("row_passed_over", job_id=row["JobId"]["S"], reason=str(error))
             return None
 
-    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+    def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:
         """Move the due time, if it is still as in `job`."""
         if job.due_at is None:
             return False
+        noted = (swept,) if swept is not None and job.sweeps < MOST_SWEEPS_NOTED else ()
         with translating(_PART):
             try:
                 self.client.update_item(
@@ -86,8 +87,8 @@ class DynamoDBDueJobs:
                     ExpressionAttributeValues={
                         ":old": time(job.due_at),
                         ":new": time(until),
-                        ":sweeps": number(job.sweeps + 1),
-                        ":steps": write_steps((swept,) if job.sweeps < MOST_SWEEPS_NOTED else ()),
+                        ":sweeps": number(job.sweeps + int(swept is not None)),
+                        ":steps": write_steps(noted),
                     },
                 )
             except botocore.exceptions.ClientError as error:

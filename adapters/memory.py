@@ -187,15 +187,16 @@ class MemoryJobStore:
             due = [job for job in self._jobs.values() if job.due_at and job.due_at <= now]
             return due[:limit]
 
-    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+    def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:
         """Move the due time, if it is still as in `job`."""
         with self._lock:
             row = self._jobs.get(job.id)
             if row is None or row.due_at is None or row.due_at != job.due_at:
                 return False
-            noted = (swept,) if row.sweeps < MOST_SWEEPS_NOTED else ()
-            timeline = (*row.timeline, *noted)
-            self._write(replace(row, due_at=until, sweeps=row.sweeps + 1, timeline=timeline))
+            if swept is not None:
+                noted = (swept,) if row.sweeps < MOST_SWEEPS_NOTED else ()
+                row = replace(row, sweeps=row.sweeps + 1, timeline=(*row.timeline, *noted))
+            self._write(replace(row, due_at=until))
             return True
 
     def _held(self, claim: Claim) -> Job:

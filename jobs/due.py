@@ -35,6 +35,19 @@ def first_due_at(job: Job) -> datetime:
     return _before_expiry(job, (job.queued_at or job.created_at) + DISPATCH_GRACE)
 
 
+def is_first_look(job: Job) -> bool:
+    """Tell whether nobody has looked at a running job since its claim was given or renewed.
+
+    Both write one time as the lease's end and as the time to look again.
+    """
+    return job.status is JobStatus.RUNNING and job.due_at == job.lease_until
+
+
+def second_look_at(now: datetime, lease: timedelta) -> datetime:
+    """Give the time by which a holder that lives has renewed: it does so every third of a lease."""
+    return now + lease / 2
+
+
 def next_due_at(job: Job, now: datetime) -> datetime:
     """Give the time to look again at a due job that is triggered now.
 

@@ -114,10 +114,11 @@ class DueJobs(Protocol):
     def find(self, now: datetime, *, limit: int) -> Sequence[Job]:
         """Find up to `limit` jobs that are not ended and whose time to look again has come."""
 
-    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+    def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:
         """Move the time to look again, and say whether it was still as in `job`.
 
-        Of sweepers that race with the same job in hand, one is told yes.
+        Of sweepers that race with the same job in hand, one is told yes. Without `swept` it is a
+        look that leads to nothing: it is neither counted nor told in the timeline.
         """
 
 

@@ -3,6 +3,10 @@
 A task that never came, a wait whose timer died with its worker, a claim whose holder is gone: each
 leaves a row whose time to look again has passed. The sweep makes a task of it, and the claim
 decides, as for any other task.
+
+A lease's end was written by its holder's clock, so that it is over by the sweeper's says little.
+The sweep looks twice, half a lease apart by its own clock alone, and moves only what nobody has
+renewed meanwhile.
 """
 
 from __future__ import annotations
@@ -10,14 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.due import next_due_at
+from jobs.due import is_first_look, next_due_at, second_look_at
 from jobs.errors import JobMoved, Misconfigured, Unavailable
 from jobs.expire import ExpireParts, expire_job, expiry_of
 from jobs.task import Task
 from jobs.timeline import Step, StepName
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from jobs.job import Job
     from jobs.ports import Clock, DueJobs, EventBus, JobStore, Log, TaskQueue
@@ -27,7 +31,7 @@ BATCH = 200
 
 @dataclass(frozen=True, kw_only=True)
 class SweepParts:
-    """What sweeping needs."""
+    """What sweeping needs; `lease` is the one that workers claim with."""
 
     due: DueJobs
     store: JobStore
@@ -36,6 +40,7 @@ class SweepParts:
     clock: Clock
     log: Log
     process: str
+    lease: timedelta
 
 
 def sweep(parts: SweepParts) -> int:
@@ -69,7 +74,11 @@ def _move_or_pass_over(job: Job, now: datetime, parts: SweepParts) -> list[Task]
 
 
 def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
-    """Expire the job, or put it off and make its task; None where another was faster."""
+    """Expire the job, or put it off and make its task; None where there is nothing to do yet."""
+    if is_first_look(job):
+        if parts.due.put_off(job, second_look_at(now, parts.lease), None):
+            parts.log.info("lease_seen_over", job_id=job.id, trace_id=job.trace.id)
+        return None
     if expiry_of(job, now) is not None:
         _expire(job, parts)
         return None

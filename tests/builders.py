@@ -485,6 +485,7 @@ def sweep_parts(store: MemoryJobStore, **changes: Any) -> SweepParts:  # noqa: A
         clock=ManualClock(),
         log=RecordingLog(),
         process="feed@test:1",
+        lease=LEASE,
     )
     return replace(parts, **changes)
 

@@ -497,6 +497,7 @@ class World:
             clock=SimClock(self, process),
             log=SimLog(self),
             process=process.name,
+            lease=LEASE,
         )
         while sweep(parts) == BATCH:
             pass
@@ -682,7 +683,7 @@ class SimStore(_Port):
         """Find what is due."""
         return self._ask("find", lambda: self.world.rows.find(now, limit=limit))
 
-    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+    def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:
         """Put off."""
         return self._ask("put_off", lambda: self.world.rows.put_off(job, until, swept))
 

@@ -70,6 +70,7 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) 
             clock=adapters.clock,
             log=adapters.log,
             process=adapters.process,
+            lease=settings.lease,
         ),
         lease=SweepLease(
             leases=adapters.leases,

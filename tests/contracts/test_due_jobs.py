@@ -134,6 +134,15 @@ def test_the_row_comes_with_the_step_that_was_written(table: Table) -> None:
     assert (taken.due_at, taken.sweeps) == (START + 2 * GRACE, 1)
 
 
+def test_a_look_that_leads_to_nothing_moves_only_the_time_to_look_again(table: Table) -> None:
+    job = new_job(table)
+    [found] = table.due.find(START + GRACE, limit=1)
+
+    assert table.due.put_off(found, START + 2 * GRACE, None)
+
+    assert table.store.get(job.id) == replace(job, due_at=START + 2 * GRACE)
+
+
 def test_a_job_that_was_moved_meanwhile_is_not_put_off(table: Table) -> None:
     new_job(table)
     [found] = table.due.find(START + GRACE, limit=1)

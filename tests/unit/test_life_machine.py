@@ -30,7 +30,7 @@ from jobs.answer import PaidAnswer
 from jobs.cancel import cancel_job
 from jobs.claim import Claim
 from jobs.conclude import complete, expire, hand_over, over_before_the_call, retry_or_fail
-from jobs.due import LONGEST_GRACE
+from jobs.due import LONGEST_GRACE, is_first_look
 from jobs.errors import ClaimLost, JobMoved, NotRedrivable
 from jobs.expire import expire_job, expiry_of
 from jobs.job import Inline, JobStatus, OnInterrupted
@@ -288,13 +288,14 @@ class JobsLife(RuleBasedStateMachine):
         self.clock.advance(MOMENT)  # see tests/contracts: one change a millisecond
         now, before, told = self.clock.now(), self.row, len(self.queue.tasks)
         is_due = before.due_at is not None and before.due_at <= now
+        moves = is_due and not is_first_look(before)
         expires = expiry_of(before, now) is not None
         assert sweep(self.sweeping) == is_due
-        if is_due and expires:
+        if moves and expires:
             self.changed(JobStatus.EXPIRED)
             return
         self.same_state()
-        assert len(self.queue.tasks) - told == is_due
+        assert len(self.queue.tasks) - told == moves
         assert self.row.due_at is None or self.row.due_at > now
 
     @rule(duration=st.sampled_from(STEPS_OF_TIME))

@@ -88,9 +88,11 @@ def test_a_job_whose_time_has_not_come_is_left_alone() -> None:
 
 def test_a_job_whose_worker_died_is_triggered_again() -> None:
     parts = sweep_parts()
-    job = a_job(status=JobStatus.RUNNING, attempt=1, epoch=1, lease_until=NOW)
+    job = a_job(status=JobStatus.RUNNING, attempt=1, epoch=1, lease_until=NOW, due_at=NOW)
     cast("MemoryJobStore", parts.due).add(job)
 
+    sweep(parts)
+    parts.clock.sleep(LEASE)
     sweep(parts)
 
     assert tasked(parts) == [job.id]
@@ -186,6 +188,65 @@ def test_a_job_whose_worker_renews_its_claim_is_left_alone() -> None:
     parts.clock.sleep(2 * MOMENT)
 
     assert sweep(parts) == 1
+
+
+def a_claim_whose_lease_is_over(parts: SweepParts) -> Claim:
+    parts.store.add(a_job())
+    claim = parts.store.claim(JOB_ID, claim_terms())
+    assert isinstance(claim, Claim)
+    parts.clock.sleep(LEASE)
+    return claim
+
+
+def test_a_lease_that_is_over_is_looked_at_twice_half_a_lease_apart() -> None:
+    parts = sweep_parts(clock=ManualClock(NOW))
+    a_claim_whose_lease_is_over(parts)
+
+    assert [sweep(parts), tasked(parts)] == [1, []]
+    parts.clock.sleep(LEASE / 2 - MOMENT)
+    assert [sweep(parts), tasked(parts)] == [0, []]
+    parts.clock.sleep(MOMENT)
+
+    assert [sweep(parts), tasked(parts)] == [1, [JOB_ID]]
+
+
+def test_the_first_look_at_a_lease_is_not_counted_and_not_told() -> None:
+    parts = sweep_parts(clock=ManualClock(NOW))
+    claim = a_claim_whose_lease_is_over(parts)
+
+    sweep(parts)
+
+    row = parts.store.get(JOB_ID)
+    assert (row.sweeps, row.timeline, row.lease_until) == (0, claim.job.timeline, NOW + LEASE)
+
+
+def test_a_holder_whose_clock_is_behind_keeps_its_job_while_it_renews() -> None:
+    parts = sweep_parts(clock=ManualClock(NOW))
+    claim = a_claim_whose_lease_is_over(parts)
+
+    for renewal in range(20):
+        sweep(parts)
+        parts.clock.sleep(LEASE / 3)
+        sweep(parts)
+        parts.store.renew(claim, NOW + renewal * LEASE / 3)
+
+    assert tasked(parts) == []
+
+
+def test_a_sweeper_whose_clock_is_ahead_takes_no_job_whose_holder_renews() -> None:
+    parts = sweep_parts(clock=ManualClock(NOW + 100 * LEASE))
+    parts.store.add(a_job(run_timeout=LEASE))
+    claim = parts.store.claim(JOB_ID, claim_terms())
+    assert isinstance(claim, Claim)
+
+    for renewal in range(2):
+        sweep(parts)
+        parts.clock.sleep(LEASE / 3)
+        sweep(parts)
+        parts.store.renew(claim, NOW + LEASE + renewal * LEASE / 3)
+
+    assert tasked(parts) == []
+    assert parts.store.get(JOB_ID).status is JobStatus.RUNNING
 
 
 def test_a_swept_jobs_timeline_says_so() -> None:
@@ -317,7 +378,7 @@ class StubbornStore(MemoryJobStore):
 
     stubborn: JobId | None = None
 
-    def put_off(self, job: Job, until: datetime, swept: Step) -> bool:
+    def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:
         if job.id == self.stubborn:
             raise RuntimeError("the row is full")
         return super().put_off(job, until, swept)
