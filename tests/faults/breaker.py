@@ -20,6 +20,7 @@ from adapters.schema import feed_table_name
 from jobs.errors import LonghaulError
 from jobs.job import JobId
 from jobs.task import Task
+from tests.faults.clocks import is_steppable
 from tests.faults.fleet import Role
 from tests.faults.proxy import DYNAMODB, S3, STREAMS, Mode, Rule
 from tests.faults.schedule import STORE_FAULTS, Fault, FaultKind
@@ -59,6 +60,12 @@ ROLE_OF = {
     FaultKind.STOP_FEED_LONG: Role.FEED,
     FaultKind.KILL_WEB: Role.WEB,
     FaultKind.STOP_WEB: Role.WEB,
+    FaultKind.CLOCK_FORWARD_WORKER: Role.WORKER,
+    FaultKind.CLOCK_BACK_WORKER: Role.WORKER,
+    FaultKind.CLOCK_FORWARD_FEED: Role.FEED,
+    FaultKind.CLOCK_BACK_FEED: Role.FEED,
+    FaultKind.CLOCK_FORWARD_WEB: Role.WEB,
+    FaultKind.CLOCK_BACK_WEB: Role.WEB,
 }
 KILLS = frozenset({FaultKind.KILL_WORKER, FaultKind.KILL_FEED, FaultKind.KILL_WEB})
 
@@ -152,6 +159,8 @@ class Breaker:
             member.send(signal.SIGKILL)
         elif fault.kind is FaultKind.DRAIN_WORKER:
             member.ask_to_end()
+        elif fault.step:
+            self._step_clock(fault, member)
         else:
             member.send(signal.SIGSTOP)
             time.sleep(fault.seconds)  # as long as the fault is to last
@@ -160,6 +169,14 @@ class Breaker:
             except ProcessLookupError:
                 return pid, member.name  # another fault of the storm has killed it
         return pid, member.name
+
+    def _step_clock(self, fault: Fault, member: Member) -> None:
+        """Set the clock of the process, and of its successor if it dies, and set it right again."""
+        assert member.clock is not None, "the fleet was started without clocks to step"
+        assert is_steppable(member.pid), f"{member.name} runs without the library"
+        member.clock.step_to(fault.step)
+        time.sleep(fault.seconds)  # as long as the fault is to last
+        member.clock.step_to(0)
 
     def _break_redis(self, fault: Fault) -> None:
         if fault.kind is FaultKind.FLUSH_REDIS:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from deploy.local.environment import REPO_ROOT
+from tests.faults.clocks import ProcessClock
 from tests.stack import Program, wait_until
 
 if TYPE_CHECKING:
@@ -50,14 +51,23 @@ class Life:
 
 
 class Member:
-    """One place in the fleet; the process in it changes."""
+    """One place in the fleet; the process in it changes. Its clock is in `clocks`, if given."""
 
-    def __init__(self, role: Role, number: int, *, environ: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self,
+        role: Role,
+        number: int,
+        *,
+        environ: Mapping[str, str],
+        logs: Path,
+        clocks: Path | None,
+    ) -> None:
         self.role = role
         self.name = f"{role}-{number + 1}"
+        self.clock = ProcessClock(path=clocks / self.name) if clocks else None
         self.lives: list[Life] = []
         self.url = f"http://127.0.0.1:{environ['PORT']}" if role is Role.WEB else ""
-        self._environ = environ
+        self._environ = {**environ, **(self.clock.environ if self.clock else {})}
         self._log = logs / f"{self.name}.log"
         self._command = ("/bin/sh", "-c", procfile_line(role))
         self._program: Program | None = None
@@ -143,7 +153,13 @@ class Fleet:
     """All members, and the thread that brings them back."""
 
     def __init__(
-        self, environ: Mapping[str, str], *, ports: tuple[int, ...], logs: Path, each: int
+        self,
+        environ: Mapping[str, str],
+        *,
+        ports: tuple[int, ...],
+        logs: Path,
+        each: int,
+        clocks: Path | None = None,
     ) -> None:
         self.members = {
             role: [
@@ -152,6 +168,7 @@ class Fleet:
                     number,
                     environ={**environ, "PORT": str(ports[number])},
                     logs=logs,
+                    clocks=clocks,
                 )
                 for number in range(each)
             ]
@@ -163,6 +180,8 @@ class Fleet:
     def __enter__(self) -> Self:
         try:
             for member in self.all():
+                if member.clock is not None:
+                    member.clock.step_to(0)
                 member.start()
             for member in self.all():
                 wait_until(_ready(member), f"{member.name} to be ready", within=UP_WITHIN)

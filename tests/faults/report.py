@@ -109,7 +109,8 @@ class Report:
             for call, following in pairwise(calls):
                 if not is_refused(call):
                     job = self.evidence.jobs[job_id]
-                    excuse = excuse_for(job, call, following.started_at, hits)
+                    until = following.started_at
+                    excuse = excuse_for(job, call, until, hits, following=following)
                     yield f"{call.outcome} by {excuse.what if excuse else 'nothing known'}"
 
     def _verdict(self) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tests.faults.fleet import Fleet
 from tests.faults.load import LONGEST_JOB, Load, plan_jobs
 from tests.faults.proxy import FaultProxy
 from tests.faults.report import Numbers, Report
-from tests.faults.schedule import MEMBERS, FaultKind, Spacing, plan_faults
+from tests.faults.schedule import DIRECTIONS, MEMBERS, FaultKind, Spacing, plan_faults
 from tests.faults.verdict import judge
 from tests.faults.watchers import Watcher
 from tests.free_ports import free_base
@@ -160,6 +160,7 @@ def open_world(plan: RoundPlan, folder: Path) -> Iterator[World]:
                 ports=tuple(range(base, base + MEMBERS)),
                 logs=folder / "logs",
                 each=MEMBERS,
+                clocks=folder / "clocks" if DIRECTIONS.keys() & set(plan.kinds) else None,
             )
         )
         yield World(stack=stack, redis=redis, proxy=proxy, fleet=fleet, clients=clients)

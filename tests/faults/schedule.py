@@ -41,6 +41,12 @@ class FaultKind(StrEnum):
     OBJECTS_DROP = "objects-drop"
     DUPLICATE_TASKS = "duplicate-tasks"
     REPLAY_RECORDS = "replay-records"
+    CLOCK_FORWARD_WORKER = "clock-forward-worker"
+    CLOCK_BACK_WORKER = "clock-back-worker"
+    CLOCK_FORWARD_FEED = "clock-forward-feed"
+    CLOCK_BACK_FEED = "clock-back-feed"
+    CLOCK_FORWARD_WEB = "clock-forward-web"
+    CLOCK_BACK_WEB = "clock-back-web"
 
 
 # How long each lasts, in seconds: from, to. The lease is 5 s, a feed's failover 10 s.
@@ -67,6 +73,21 @@ LASTS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.OBJECTS_DROP: (4, 6),
     FaultKind.DUPLICATE_TASKS: (0, 0),
     FaultKind.REPLAY_RECORDS: (0, 0),
+    FaultKind.CLOCK_FORWARD_WORKER: (8, 10),
+    FaultKind.CLOCK_BACK_WORKER: (8, 10),
+    FaultKind.CLOCK_FORWARD_FEED: (6, 8),
+    FaultKind.CLOCK_BACK_FEED: (6, 8),
+    FaultKind.CLOCK_FORWARD_WEB: (4, 5),
+    FaultKind.CLOCK_BACK_WEB: (4, 5),
+}
+STEPS = (20, 40)  # seconds by which a clock is set: several leases
+DIRECTIONS = {
+    FaultKind.CLOCK_FORWARD_WORKER: 1,
+    FaultKind.CLOCK_BACK_WORKER: -1,
+    FaultKind.CLOCK_FORWARD_FEED: 1,
+    FaultKind.CLOCK_BACK_FEED: -1,
+    FaultKind.CLOCK_FORWARD_WEB: 1,
+    FaultKind.CLOCK_BACK_WEB: -1,
 }
 STORE_FAULTS = frozenset(
     {
@@ -81,12 +102,16 @@ STORE_FAULTS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault: `at` seconds after the load's begin, for `seconds`; `member` of its role."""
+    """One fault: `at` seconds after the load's begin, for `seconds`; `member` of its role.
+
+    `step` is by how many seconds a clock is set, and 0 for other faults.
+    """
 
     kind: FaultKind
     at: float
     seconds: float
     member: int
+    step: int = 0
 
     @property
     def ends(self) -> float:
@@ -95,7 +120,8 @@ class Fault:
 
     def __str__(self) -> str:
         lasts = f" for {self.seconds:.1f} s" if self.seconds else ""
-        return f"{self.at:6.1f} s  {self.kind}{lasts} ({self.member + 1})"
+        by = f" by {self.step:+d} s" if self.step else ""
+        return f"{self.at:6.1f} s  {self.kind}{by}{lasts} ({self.member + 1})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,4 +166,5 @@ def _draw(chance: random.Random, kind: FaultKind, at: float) -> Fault:
         at=round(at, 2),
         seconds=round(chance.uniform(*LASTS[kind]), 2),
         member=chance.randrange(MEMBERS),
+        step=DIRECTIONS[kind] * chance.randint(*STEPS) if kind in DIRECTIONS else 0,
     )

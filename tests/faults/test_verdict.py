@@ -64,9 +64,11 @@ def a_call(n: int = 1, *, outcome: str = "completed", at: float = 1.0, attempt: 
     )
 
 
-def a_strike(kind: FaultKind, *, at: float, seconds: float = 0, pid: int | None = PID) -> Strike:
+def a_strike(
+    kind: FaultKind, *, at: float, seconds: float = 0, pid: int | None = PID, step: int = 0
+) -> Strike:
     return Strike(
-        fault=Fault(kind=kind, at=at, seconds=seconds, member=0),
+        fault=Fault(kind=kind, at=at, seconds=seconds, member=0, step=step),
         began_at=BEGIN + at,
         ended_at=BEGIN + at + seconds,
         pid=pid,
@@ -161,6 +163,56 @@ def test_a_worker_that_was_hit_in_mid_call_explains_one(strike: Strike) -> None:
 )
 def test_a_fault_that_takes_no_claim_explains_none(strike: Strike) -> None:
     assert called_twice(strikes=[strike]) == ["paid once"]
+
+
+AHEAD = a_strike(FaultKind.CLOCK_FORWARD_WORKER, at=0, seconds=9, step=30)
+BEHIND = a_strike(FaultKind.CLOCK_BACK_WORKER, at=0, seconds=9, step=-30)
+TAKER = f"worker@here:{PID + 1}"
+
+
+@pytest.mark.parametrize(
+    ("strike", "promises"),
+    [
+        (replace(AHEAD, pid=PID + 1), []),
+        (AHEAD, ["paid once"]),
+        (BEHIND, []),
+        (replace(BEHIND, pid=PID + 1), ["paid once"]),
+        (replace(BEHIND, ended_at=BEGIN - 9), ["paid once"]),
+        (replace(AHEAD, pid=PID + 1, name="feed-1"), ["paid once"]),
+    ],
+    ids=["ahead: takes", "ahead: holds", "behind: holds", "behind: takes", "before", "a feed"],
+)
+def test_a_clock_that_is_off_explains_a_job_taken_from_one_who_is_behind_or_by_one_who_is_ahead(
+    strike: Strike, promises: list[str]
+) -> None:
+    steps = (a_step(StepName.INVOKED, 1), a_step(StepName.INVOKED, 7.9, attempt=2, by=TAKER))
+    job = an_ended_job(attempt=2, timeline=steps)
+
+    assert promises_broken(job, calls={job.id: SECOND_CALL}, strikes=[strike]) == promises
+
+
+@pytest.mark.parametrize(
+    ("strikes", "promises"),
+    [([AHEAD], []), ([BEHIND], ["marked before it is paid"]), ([], ["marked before it is paid"])],
+    ids=["ahead", "behind", "right"],
+)
+def test_a_mark_is_read_by_the_clock_that_wrote_it(
+    strikes: list[Strike], promises: list[str]
+) -> None:
+    job = an_ended_job(timeline=(a_step(StepName.INVOKED, 31),))
+
+    assert promises_broken(job, strikes=strikes) == promises
+
+
+def test_a_job_that_ran_too_long_is_explained_by_a_claimers_clock_alone() -> None:
+    plan = a_plan(JobKind.TIMED)
+    job = an_ended_job(
+        plan, run_timeout=timedelta(seconds=3), started_at=NOW, metadata={"number": "0"}
+    )
+
+    assert promises_broken(job, plan) == ["the outcome that was due"]
+    assert promises_broken(job, plan, strikes=[BEHIND]) == []
+    assert promises_broken(job, plan, strikes=[replace(BEHIND, pid=PID + 1)]) != []
 
 
 def test_a_throttled_call_needs_no_excuse() -> None:

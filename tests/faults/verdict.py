@@ -11,7 +11,13 @@ from jobs.job import JobStatus
 from jobs.timeline import StepName
 from jobs.transitions import is_claimable
 from tests.faults.evidence import is_refused
-from tests.faults.excuses import caller_of, disturbances_of, excuse_for
+from tests.faults.excuses import (
+    caller_of,
+    disturbances_of,
+    excuse_for,
+    readings,
+    was_mistimed,
+)
 from tests.faults.load import JobKind
 
 if TYPE_CHECKING:
@@ -107,8 +113,12 @@ def _outcome(
 def _is_excused(
     job: Job, code: str | None, calls: Sequence[Call], disturbances: Sequence[Disturbance]
 ) -> bool:
-    """Tell whether a fault explains that a job ended as interrupted, or out of attempts."""
-    ended = job.ended_at.timestamp() if job.ended_at else 0.0
+    """Tell whether a fault explains that a job ended as interrupted, out of attempts, or late."""
+    if job.run_by is not None and job.status is JobStatus.COMPLETED:
+        return was_mistimed(job, disturbances)
+    ended = max(
+        (at for step in job.timeline[-1:] for at in readings(step, disturbances)), default=0
+    )
     disturbed = any(excuse_for(job, call, ended, disturbances) for call in calls)
     marked = any(step.name is StepName.INVOKED for step in job.timeline)
     if code == "interrupted":
@@ -121,13 +131,14 @@ def _paid(
 ) -> Iterator[Finding]:
     """Each call but the last was refused, broke off, or lost its worker."""
     for call in calls:
-        if caller_of(job, call) is None:
+        if caller_of(job, call, disturbances) is None:
             detail = f"call {call.n} ({call.outcome}) without a mark before it"
             yield Finding(promise="marked before it is paid", job_id=job.id, detail=detail)
     for call, following in pairwise(calls):
         if is_refused(call):
             continue
-        if excuse_for(job, call, following.started_at, disturbances) is None:
+        until = following.started_at
+        if excuse_for(job, call, until, disturbances, following=following) is None:
             gap = following.started_at - call.started_at
             detail = (
                 f"call {call.n} of attempt {call.attempt} ({call.outcome}) was followed by"
