@@ -14,7 +14,7 @@ from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from adapters.schema import feed_table_name
-from jobs.due import DISPATCH_GRACE, next_due_at
+from jobs.due import DISPATCH_GRACE, RETRY_GRACE, next_due_at
 from jobs.timeline import Step, StepName
 from tests.builders import RecordingLog
 from tests.contracts.stories import (
@@ -111,8 +111,8 @@ def test_a_waiting_job_is_due_some_time_after_its_wait(table: Table) -> None:
     held = claimed_job(table.store)
     table.store.settle(held, retrying(held, after(5)))
 
-    assert table.ids_due(after(8) + GRACE - MOMENT) == set()
-    assert table.ids_due(after(8) + GRACE) == {held.job_id}
+    assert table.ids_due(after(8) + RETRY_GRACE - MOMENT) == set()
+    assert table.ids_due(after(8) + RETRY_GRACE) == {held.job_id}
 
 
 @pytest.mark.parametrize("end", [completed, failed])

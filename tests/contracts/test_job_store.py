@@ -15,7 +15,7 @@ from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from jobs import seq
 from jobs.claim import Claim, ClaimRefused
-from jobs.due import DISPATCH_GRACE
+from jobs.due import RETRY_GRACE
 from jobs.errors import ClaimLost, JobExists, JobNotFound
 from jobs.job import InferenceConfig, Inline, Job, JobStatus, ObjectKey, Stored, UserId
 from tests.contracts.stories import (
@@ -439,7 +439,7 @@ def test_retrying_leaves_the_wait_the_error_and_the_counts(store: JobStore) -> N
         seq=outcome.seq,
         updated_at=after(5),
         lease_until=None,
-        due_at=after(8) + DISPATCH_GRACE,
+        due_at=after(8) + RETRY_GRACE,
         not_before=after(8),
         error=THROTTLED,
         retry_counts=(1,),
