@@ -43,7 +43,8 @@ def main() -> None:
                 log.warning("started_without", role="worker", reason=str(error))
             Carrier(left=spool, home=home, log=log).start()
     celery = make_celery(settings.redis_url, connections=20)
-    desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=timers)
+    # Timers of its own: what it sends waits for a silent Redis, and no deadline may wait for that.
+    desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=Timers(clock=clock, log=log))
     slots = open_slots(settings)
     turnstile = Turnstile(desk=desk, slots=slots, room=settings.worker_concurrency, log=log)
     register_tasks(celery, turnstile, log)
