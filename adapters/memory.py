@@ -25,6 +25,7 @@ from jobs.errors import (
     NoResult,
     PositionLost,
 )
+from jobs.event_log import PAGE
 from jobs.events import message_of
 from jobs.job import JobStatus
 from jobs.ports import Heard, topic_of_job, topic_of_user
@@ -246,11 +247,15 @@ class MemoryObjectStore:
 
 
 class MemoryEvents:
-    """jobs.ports.EventBus, EventSource and Nudge in one process; `told` keeps what was said."""
+    """jobs.ports.EventBus, EventSource and Nudge and jobs.event_log.EventLog in one process.
+
+    `told` keeps what was said.
+    """
 
     def __init__(self) -> None:
         self.told: list[Event] = []
         self.nudges = 0
+        self._logs: defaultdict[JobId, list[Heard]] = defaultdict(list)
         self._topics: set[Topic] = set()
         self._listener: Listener | None = None
         self._closed = threading.Event()
@@ -258,20 +263,33 @@ class MemoryEvents:
     def publish(self, event: Event) -> None:
         """Tell the listener, in the publisher's own thread."""
         self.told.append(event)
-        topics = [topic_of_job(event.job)]
+        heard = Heard(
+            topic=topic_of_job(event.job),
+            job=event.job,
+            seq=event.seq,
+            kind=event.type,
+            message=_dumps(message_of(event)),
+        )
+        log = self._logs[event.job]
+        if not log or log[-1].seq < event.seq:
+            log.append(heard)
+        topics = [heard.topic]
         if event.type.is_state:
             topics.append(topic_of_user(event.user))
         for topic in topics:
             if self._listener is not None and topic in self._topics:
-                self._listener.hear(
-                    Heard(
-                        topic=topic,
-                        job=event.job,
-                        seq=event.seq,
-                        is_terminal=event.type.is_terminal,
-                        message=_dumps(message_of(event)),
-                    )
-                )
+                self._listener.hear(replace(heard, topic=topic))
+
+    def flush(self) -> None:
+        """Return: everything is told at once."""
+
+    def read(self, job_id: JobId, *, start: int) -> list[Heard]:
+        """Read a page of the log."""
+        return [heard for heard in self._logs[job_id] if heard.seq >= start][:PAGE]
+
+    def forget(self, job_id: JobId) -> None:
+        """Lose a job's log."""
+        self._logs.pop(job_id, None)
 
     def nudge(self) -> None:
         """Count the nudge."""

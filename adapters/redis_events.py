@@ -8,16 +8,17 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from adapters.redis_log import log_event, read_heard, refusals
 from jobs.errors import Unavailable
-from jobs.events import EventType, message_of
-from jobs.job import JobId
-from jobs.ports import Heard, Topic, topic_of_job, topic_of_user
+from jobs.events import message_of
+from jobs.ports import Topic, topic_of_job, topic_of_user
 
 if TYPE_CHECKING:
     from jobs.events import Event
@@ -27,13 +28,13 @@ NUDGE_CHANNEL = "longhaul:nudge"
 _HELLO = "longhaul:hello"  # always subscribed, so that a subscription always has a connection
 _HELD_UP_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 2.0
+_FLUSH_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.05
 _ROUND_TRIP = 500  # messages at most that go to Redis together
 _OUTBOX = 20_000  # messages that may wait
 _CONFIRM_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 2.0
 
-_Message = tuple[list[Topic], str]
 # What a reader may meet when another thread finds the connection broken at the same moment.
 _BROKEN = (redis.RedisError, OSError, ValueError, AttributeError, RuntimeError)
 
@@ -51,11 +52,21 @@ def connect_redis(url: str, *, connections: int) -> redis.Redis:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is to be said, to whom; an event is logged as well."""
+
+    topics: tuple[Topic, ...]
+    text: str
+    event: Event | None = None
+
+
 class RedisEventBus:
     """jobs.ports.EventBus and jobs.ports.Nudge: says things from a thread of its own.
 
     Hundreds of jobs stream at once; what they say in one moment goes to Redis in one round trip,
-    in order. While Redis is away it waits in the outbox and is said once Redis is back; what does
+    in order: each event is added to its job's log (adapters/redis_log.py) and then published.
+    While Redis is away it waits in the outbox and is said once Redis is back; what does
     not fit there is dropped, but never a change of state. Whoever talks faster than Redis listens
     is held up for a moment, but not by a Redis that is away.
     """
@@ -65,27 +76,37 @@ class RedisEventBus:
         self._log = log
         self._changed = threading.Condition()
         self._outbox: deque[_Message] = deque()
-        self._sending = 0
+        self._taken_in = 0  # messages, since the process began
+        self._sent = 0
         self._dropped = 0
         self._is_away = False
         self._thread: threading.Thread | None = None
 
     def publish(self, event: Event) -> None:
         """Tell whoever listens: the job's watchers and, of state events, its user's."""
-        message = json.dumps(message_of(event), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(message_of(event), ensure_ascii=False, separators=(",", ":"))
         topics = [topic_of_job(event.job)]
         if event.type.is_state:
             topics.append(topic_of_user(event.user))
-        self._say((topics, message), must=event.type.is_state)
+        self._say(_Message(tuple(topics), text, event), must=event.type.is_state)
 
     def nudge(self) -> None:
         """Hint to the feed that there is something to read."""
-        self._say(([Topic(NUDGE_CHANNEL)], ""), must=False)
+        self._say(_Message((Topic(NUDGE_CHANNEL),), ""), must=False)
 
-    def flush(self, seconds: float) -> bool:
-        """Wait until all is said, `seconds` at most, and say whether it is; for a process's end."""
+    def flush(self) -> None:
+        """Wait until what was published before is out, for a second at most."""
+        self.wait_until_said(_FLUSH_SECONDS)
+
+    def wait_until_said(self, seconds: float) -> bool:
+        """Wait until what was published before is out, `seconds` at most, and say whether it is.
+
+        A Redis that is away is not waited for.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: not self._outbox and not self._sending, seconds)
+            until = self._taken_in
+            self._changed.wait_for(lambda: self._is_away or self._sent >= until, seconds)
+            return self._sent >= until
 
     def _say(self, message: _Message, *, must: bool) -> None:
         with self._changed:
@@ -96,10 +117,11 @@ class RedisEventBus:
                 self._dropped += 1
                 return
             self._outbox.append(message)
+            self._taken_in += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()
-                atexit.register(self.flush, _LAST_WORDS_SECONDS)
+                atexit.register(self.wait_until_said, _LAST_WORDS_SECONDS)
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -109,24 +131,27 @@ class RedisEventBus:
             while not self._send(messages):
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            with self._changed:
+                self._sent += len(messages)
+                self._changed.notify_all()
 
     def _take(self) -> list[_Message]:
         with self._changed:
-            self._sending = 0
-            self._changed.notify_all()
             self._changed.wait_for(lambda: self._outbox)
-            messages = [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
-            self._sending = len(messages)
-            return messages
+            return [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
 
     def _send(self, messages: list[_Message]) -> bool:
-        """Say a round trip's worth; sockets drop by its number what is said twice."""
+        """Say a round trip's worth; by its number the log and watchers drop what comes twice."""
         try:
             with self._client.pipeline(transaction=False) as pipe:
-                for topics, message in messages:
-                    for topic in topics:
-                        pipe.publish(topic, message)
-                pipe.execute()
+                for message in messages:
+                    if message.event is not None:
+                        log_event(pipe, message.event, message.text)
+                    for topic in message.topics:
+                        pipe.publish(topic, message.text)
+                answers = pipe.execute(raise_on_error=False)
+            for refusal in refusals(answers):
+                self._log.warning("event_not_logged", reason=str(refusal))
         except redis.RedisError as error:
             if not self._is_away:
                 self._log.warning("publish_waits", reason=type(error).__name__)
@@ -256,14 +281,7 @@ class RedisEventSource:
     def _pass_on(self, topic: Topic, data: bytes, listener: Listener) -> None:
         try:
             text = data.decode()
-            fields = json.loads(text)
-            heard = Heard(
-                topic=topic,
-                job=JobId(fields["job_id"]),
-                seq=int(fields["seq"]),
-                is_terminal=EventType(fields["event"]).is_terminal,
-                message=text,
-            )
+            heard = read_heard(topic, text)
         except (ValueError, KeyError, TypeError) as error:
             self._log.warning("event_unreadable", topic=topic, reason=repr(error))
             return

@@ -22,6 +22,7 @@ from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
 from adapters.process import process_name
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
+from adapters.redis_log import RedisEventLog
 from adapters.redis_nudges import RedisNudges
 from adapters.redis_slots import RedisSlots
 from adapters.s3 import S3ObjectStore
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
     from jobs.answer import KeptAnswers
+    from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.ports import (
         Authenticator,
@@ -72,6 +74,7 @@ class WebAdapters:
     store: JobStore
     objects: ObjectStore
     source: EventSource
+    event_log: EventLog
     authenticator: Authenticator
     clock: Clock
     chance: Chance
@@ -140,6 +143,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
         store=store,
         objects=objects,
         source=RedisEventSource(client, log),
+        event_log=RedisEventLog(client),
         authenticator=SettingsAuthenticator(
             users=settings.api_keys, allow_anonymous=settings.allow_anonymous
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from jobs import seq
 from jobs.job import JobStatus
 from jobs.times import written_time
 
@@ -23,6 +24,7 @@ class EventType(StrEnum):
     STARTED = "job.started"
     DELTA = "job.delta"
     RETRYING = "job.retrying"
+    GAP = "stream.gap"  # told to one watcher, never published: something is missing
     COMPLETED = "job.completed"
     FAILED = "job.failed"
     CANCELLED = "job.cancelled"
@@ -31,7 +33,7 @@ class EventType(StrEnum):
     @property
     def is_state(self) -> bool:
         """Whether it tells of a change of state; deltas do not."""
-        return self is not EventType.DELTA
+        return self not in {EventType.DELTA, EventType.GAP}
 
     @property
     def is_terminal(self) -> bool:
@@ -71,6 +73,21 @@ def queued_event(job: Job) -> Event:
         seq=job.seq,
         type=EventType.QUEUED,
         at=job.queued_at or job.created_at,
+        trace_id=job.trace.id,
+        attempt=job.attempt,
+    )
+
+
+def started_event(job: Job) -> Event | None:
+    """Tell from the row of an ended job that its last attempt began, or None where none did."""
+    if job.started_at is None:
+        return None
+    return Event(
+        job=job.id,
+        user=job.user,
+        seq=seq.first_in(seq.epoch_of(job.seq)),
+        type=EventType.STARTED,
+        at=job.started_at,
         trace_id=job.trace.id,
         attempt=job.attempt,
     )

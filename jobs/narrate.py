@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from jobs import seq
 from jobs.events import Event, EventType
+from jobs.job import JobError
 from jobs.outcome import Completed, Expired, Failed, Retrying
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.claim import Claim
-    from jobs.job import JobError
     from jobs.outcome import Outcome
     from jobs.ports import Clock, EventBus
 
 BATCH_TIME = timedelta(milliseconds=50)
 BATCH_CHARACTERS = 4_096
+INTERRUPTED = JobError(
+    code="interrupted", message="its worker went away in mid-call", retryable=True
+)
 LONGEST_DELTA = 8_000  # characters: at JSON's worst, six bytes each, an event stays under 64 KiB
 
 
@@ -34,14 +37,25 @@ class Narrator:
         self._claim = claim
         self._events = events
         self._clock = clock
-        self._numbers: Iterator[int] = seq.numbers_after_first(claim.epoch)
+        self._numbers: Iterator[int] = seq.numbers(claim.epoch)
         self._batch: list[str] = []
         self._batched = 0
         self._last_told: datetime | None = None
 
     def tell_started(self) -> None:
-        """Tell `job.started`, whose number the claim's write has put in the row."""
-        self._tell(EventType.STARTED, seq.first_in(self._claim.epoch), self._clock.now())
+        """Tell `job.started`; the claim's write has put the block's first number in the row.
+
+        Where an earlier claim's call has no known end, its text is void: `job.retrying` says so.
+        """
+        if self._claim.interrupted_at is not None:
+            self._tell(
+                EventType.RETRYING,
+                next(self._numbers),
+                self._clock.now(),
+                error=INTERRUPTED,
+                delay=timedelta(0),
+            )
+        self._tell(EventType.STARTED, next(self._numbers), self._clock.now())
 
     def tell_delta(self, text: str) -> None:
         """Tell a piece of text, perhaps a little later, together with the next."""

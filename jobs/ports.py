@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from jobs.claim import Claim, ClaimRefused, ClaimTerms
-    from jobs.events import Event
+    from jobs.events import Event, EventType
     from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome
     from jobs.prompt import Prompt
@@ -204,7 +204,10 @@ class EventBus(Protocol):
     """The fast path to watchers. Losing it loses no fact: the row tells the same."""
 
     def publish(self, event: Event) -> None:
-        """Tell whoever listens now; never raises, never blocks for long."""
+        """Tell whoever listens, and log it; never raises, never blocks for long."""
+
+    def flush(self) -> None:
+        """Wait until what was published before is out, for a moment at most; never raises."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,7 +217,7 @@ class Heard:
     topic: Topic
     job: JobId
     seq: int
-    is_terminal: bool
+    kind: EventType
     message: str
 
 

@@ -172,7 +172,11 @@ def store_result(run: Run, text: str) -> Payload:
 
 
 def settle(run: Run, outcome: Outcome) -> Job:
-    """Write the outcome; wait for a store that is away rather than lose what was paid for."""
+    """Write the outcome; wait for a store that is away rather than lose what was paid for.
+
+    What was told of the job is out before: whoever reads of its end can read all that led to it.
+    """
+    run.parts.events.flush()
     job = run.patiently(lambda: run.parts.store.settle(run.claim, outcome), waiting="settle_waits")
     run.parts.log.info("job_settled", status=job.status, **run.keys)
     return job

@@ -24,11 +24,21 @@ def first_in(epoch: int) -> int:
     return epoch * BLOCK + 1
 
 
+def epoch_of(number: int) -> int:
+    """Give the epoch in whose block a number lies."""
+    return (number - 1) // BLOCK
+
+
+def is_first(number: int) -> bool:
+    """Tell whether a number is the first of its block."""
+    return number == first_in(epoch_of(number))
+
+
 def next_first(epoch: int) -> int:
     """Give the first number of the next block, for who takes the job from epoch `epoch`."""
     return first_in(epoch + 1)
 
 
-def numbers_after_first(epoch: int) -> Iterator[int]:
-    """Count on from the block's first number, which its state event has taken."""
-    return itertools.count(first_in(epoch) + 1)
+def numbers(epoch: int) -> Iterator[int]:
+    """Count through an epoch's block; its first event is a state event."""
+    return itertools.count(first_in(epoch))

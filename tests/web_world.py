@@ -86,6 +86,7 @@ class World:
             store=self.store,
             objects=self.objects,
             source=self.events,
+            event_log=self.events,
             authenticator=SettingsAuthenticator(users=KEYS, allow_anonymous=self.allow_anonymous),
             clock=self.clock,
             chance=chance,

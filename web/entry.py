@@ -31,6 +31,7 @@ def open_app(settings: Settings) -> Flask:
             store=adapters.store,
             objects=adapters.objects,
             source=adapters.source,
+            event_log=adapters.event_log,
             authenticator=adapters.authenticator,
             clock=adapters.clock,
             chance=adapters.chance,

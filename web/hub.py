@@ -26,8 +26,11 @@ class Watcher(Protocol):
     def hear(self, heard: Heard, frame: bytes) -> None:
         """Take an event of a topic it has joined, and its message as a frame; never waits."""
 
+    def miss(self) -> None:
+        """Learn that events may have been missed; never waits."""
+
     def reread(self) -> None:
-        """Look at the truth again: events may have been missed. Raises LonghaulError."""
+        """Look at the truth for what was missed. Raises LonghaulError."""
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Close; never waits."""
@@ -132,12 +135,21 @@ class Hub:
     def lose_touch(self) -> None:
         """Have every socket re-read its jobs, a few at a time."""
         with self._lock:
-            # A socket that waits to re-read waits anew: it may have begun before this loss.
-            self._to_reread.clear()
-            self._to_reread.extend(self._watchers)
-            missing = min(REREADERS, len(self._to_reread)) - self._rereaders
-            self._rereaders += max(0, missing)
-        self._log.warning("events_missed", sockets=len(self._to_reread))
+            watchers = tuple(self._watchers)
+        for watcher in watchers:
+            watcher.miss()
+        self._log.warning("events_missed", sockets=len(watchers))
+        self._let_all_reread(watchers)
+
+    def let_reread(self, watcher: Watcher) -> None:
+        """Have one socket read what it has missed; never waits."""
+        self._let_all_reread((watcher,))
+
+    def _let_all_reread(self, watchers: tuple[Watcher, ...]) -> None:
+        with self._lock:
+            self._to_reread.extend(watchers)
+            missing = max(0, min(REREADERS, len(self._to_reread)) - self._rereaders)
+            self._rereaders += missing
         for _ in range(missing):
             spawn(self._reread)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MAX_RETRY_AFTER = 60
 _RETRY_AFTER = 1
+_LONGEST_TEXT_IN_EVENT = 8_000  # bytes: at JSON's worst, six each, an event stays small
 
 
 class JobWriter:
@@ -45,6 +46,15 @@ class JobWriter:
             "trace_id": job.trace.id,
             "links": links_of(job),
         }
+
+    def write_result(self, job: Job) -> dict[str, object] | None:
+        """Say where an ended job's result is, in what fits an event: a long text by reference."""
+        result = job.result if job.status is JobStatus.COMPLETED else None
+        if result is None:
+            return None
+        if isinstance(result.payload, Inline) and result.payload.size > _LONGEST_TEXT_IN_EVENT:
+            return {"url": links_of(job)["result"], "bytes": result.payload.size}
+        return self._write_payload(result.payload)
 
     def version_of(self, job: Job) -> str:
         """Name the state that `write` shows, for an ETag.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from jobs.cancel import CancelParts
+    from jobs.event_log import EventLog
     from jobs.job import ModelId
     from jobs.ports import Authenticator, Chance, Clock, EventSource, JobStore, ObjectStore
     from jobs.redrive import RedriveParts
@@ -44,6 +45,7 @@ class WebParts:
     store: JobStore
     objects: ObjectStore
     source: EventSource
+    event_log: EventLog
     authenticator: Authenticator
     clock: Clock
     chance: Chance

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobs.events import message_of, terminal_event
+from jobs.event_log import read_all
 from jobs.ports import topic_of_job, topic_of_user
 from jobs.results import get_own_job
-from web.json_text import write_json
+from web.follow import CatchUp, Place, Verdict
 from web.outbox import CloseCode
 from web.socket_messages import error, subscribed
-from web.watch import MAX_HELD, Watch, is_recovered, seq_told
 from web.wire import text_frame
 
 if TYPE_CHECKING:
+    from jobs.event_log import EventLog
     from jobs.job import Job, JobId, UserId
     from jobs.ports import Heard, JobStore
     from web.hub import Hub
     from web.job_json import JobWriter
     from web.outbox import Outbox
 
+MAX_HELD = 2_000  # events while one job is read
 _JOBS_REMEMBERED = 512  # of those that are heard of without a subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a watcher has missed, and whether some of it is gone for good."""
+
+    messages: list[str]
+    has_gap: bool
+
+
+@dataclass(slots=True)
+class Watch:
+    """One job that is watched by name; `held` are events that wait until it has been read."""
+
+    place: Place = field(default_factory=Place)
+    held: list[tuple[Heard, bytes]] | None = field(default_factory=list)
 
 
 class SocketListener:
@@ -33,18 +51,27 @@ class SocketListener:
     has lost its claim, ends here.
     """
 
-    def __init__(
-        self, *, user: UserId, hub: Hub, store: JobStore, writer: JobWriter, outbox: Outbox
+    def __init__(  # noqa: PLR0913 - one socket's user, its two ends and what it reads
+        self,
+        *,
+        user: UserId,
+        hub: Hub,
+        store: JobStore,
+        log: EventLog,
+        writer: JobWriter,
+        outbox: Outbox,
     ) -> None:
         self.user = user
         self._hub = hub
         self._store = store
+        self._log = log
         self._writer = writer
         self._outbox = outbox
         self._turn = threading.Lock()  # one row is read at a time, by the client's wish or ours
         self._lock = threading.Lock()  # of the fields below; nothing waits while it is held
         self._watches: dict[JobId, Watch] = {}
         self._user_seqs: OrderedDict[JobId, int] = OrderedDict()
+        self._has_missed_some = False
 
     def open(self) -> None:
         """Begin to hear. Raises Unavailable."""
@@ -69,7 +96,7 @@ class SocketListener:
         return len(self._watches)
 
     def subscribe(self, job_id: JobId, *, after: int | None) -> None:
-        """Watch a job: first listen, then read the row, so that nothing falls in between.
+        """Watch a job: first listen, then read row and log, so that nothing falls in between.
 
         Raises JobNotFound and Unavailable, and then does not watch it.
         """
@@ -78,7 +105,7 @@ class SocketListener:
                 self._watches[job_id] = Watch()
             try:
                 self._hub.join(topic_of_job(job_id), self)
-                self._show(get_own_job(job_id, self.user, self._store), after)
+                self._show(job_id, after)
             except Exception:
                 self._drop(job_id)
                 raise
@@ -102,69 +129,83 @@ class SocketListener:
             # Of a watched job both topics count: what was told while the client was about to
             # subscribe may have come by the user's topic only.
             if watch.held is None:
-                self._pass_on(watch, heard.seq, frame)
+                self._pass_on(watch, heard, frame)
             elif len(watch.held) < MAX_HELD:
-                watch.held.append((heard.seq, frame))
+                watch.held.append((heard, frame))
             else:
                 self._outbox.end(CloseCode.TOO_SLOW, "more events than can be held")
 
+    def miss(self) -> None:
+        """Learn that events may have been missed; `reread` is called soon."""
+        with self._lock:
+            self._has_missed_some = True
+            for watch in self._watches.values():
+                watch.held = watch.held or []
+
     def reread(self) -> None:
-        """Show every watched job anew, as events may have been missed. Raises Unavailable."""
-        if not self._watches:
+        """Read every job on that has a hole. Raises Unavailable."""
+        with self._lock:
+            waiting = [job_id for job_id, watch in self._watches.items() if watch.held is not None]
+            tells_of_gap = self._has_missed_some and not self._watches
+        if tells_of_gap:
             self._tell_of_a_gap()
-        for job_id in tuple(self._watches):
+        for job_id in waiting:
             self._outbox.wait_for_room()
             with self._turn:
-                self._reread_one(job_id)
+                self._read_on(job_id)
+        with self._lock:
+            self._has_missed_some = False
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Close the connection."""
         self._outbox.end(code, reason)
 
-    def _show(self, job: Job, after: int | None) -> None:
-        """Send the job as it stands, then what was heard meanwhile, then its end if it has ended.
-
-        A replay of the events between `after` and the row has its place before the held ones.
-        """
-        opening = text_frame(
-            subscribed(
-                job_id=job.id,
-                seq=job.seq,
-                recovered=is_recovered(job, after),
-                job=self._writer.write(job),
-            )
+    def _show(self, job_id: JobId, after: int | None) -> None:
+        """Send the job as it stands, then what was told since `after`, then what was heard."""
+        job = get_own_job(job_id, self.user, self._store)
+        watch = self._watches[job_id]
+        watch.place = Place.after(after, job)
+        missed = self._catch_up(watch, job)
+        opening = subscribed(
+            job_id=job.id, seq=job.seq, recovered=not missed.has_gap, job=self._writer.write(job)
         )
-        ending = terminal_event(job)
+        self._send(watch, [opening, *missed.messages])
+
+    def _read_on(self, job_id: JobId) -> None:
+        """Send what was told since the watch's place, then what was heard meanwhile."""
+        watch = self._watches.get(job_id)
+        if watch is None or watch.held is None:
+            return
+        self._hub.confirm(topic_of_job(job_id))
+        missed = self._catch_up(watch, get_own_job(job_id, self.user, self._store))
+        self._send(watch, missed.messages)
+
+    def _catch_up(self, watch: Watch, job: Job) -> Missed:
+        logged = read_all(self._log, job.id, start=watch.place.reads_from)
+        if logged and logged[-1].kind.is_terminal and not job.status.is_terminal:
+            job = get_own_job(job.id, self.user, self._store)  # it has ended since
+        catch_up = CatchUp(watch.place, job, self._writer)
+        told = catch_up.run(logged)
+        return Missed([one.message for one in told], catch_up.has_gap)
+
+    def _send(self, watch: Watch, messages: list[str]) -> None:
         with self._lock:
-            watch = self._watches[job.id]
-            watch.last = max(watch.last, seq_told(job, after))
-            self._outbox.offer(opening)
-            self._release(watch)
-            if ending is not None:
-                self._pass_on(watch, ending.seq, text_frame(write_json(message_of(ending))))
+            for message in messages:
+                self._outbox.offer(text_frame(message))
+            held, watch.held = watch.held or [], None
+            for heard, frame in held:
+                self._pass_on(watch, heard, frame)
 
-    def _reread_one(self, job_id: JobId) -> None:
-        with self._lock:
-            watch = self._watches.get(job_id)
-            if watch is None:
-                return
-            watch.held = []
-        try:
-            self._hub.confirm(topic_of_job(job_id))
-            self._show(get_own_job(job_id, self.user, self._store), watch.last)
-        finally:
-            with self._lock:
-                self._release(watch)
-
-    def _release(self, watch: Watch) -> None:
-        held, watch.held = watch.held or [], None
-        for number, frame in held:
-            self._pass_on(watch, number, frame)
-
-    def _pass_on(self, watch: Watch, number: int, frame: bytes) -> None:
-        if number > watch.last:
-            watch.last = number
-            self._outbox.offer(frame)
+    def _pass_on(self, watch: Watch, heard: Heard, frame: bytes) -> None:
+        if watch.held is not None:
+            watch.held.append((heard, frame))
+            return
+        match watch.place.hear(heard):
+            case Verdict.TELL:
+                self._outbox.offer(frame)
+            case Verdict.CATCH_UP:
+                watch.held = [(heard, frame)]
+                self._hub.let_reread(self)
 
     def _hear_of_any(self, heard: Heard, frame: bytes) -> None:
         if self._watches or heard.seq <= self._user_seqs.get(heard.job, 0):

@@ -151,6 +151,7 @@ class Conversation:
             user=user,
             hub=self._hub,
             store=self._parts.store,
+            log=self._parts.event_log,
             writer=self._writer,
             outbox=self._outbox,
         )

@@ -42,11 +42,11 @@ def test_a_slow_reader_sees_no_corrupt_frame_and_delays_nobody(hasty_web: WebPro
     web = hasty_web
     job_id = web.submit()
     slow = SlowReader(web.port)
-    slow.send({"type": "subscribe", "job_id": job_id})
+    slow.send({"type": "subscribe", "job_id": job_id, "after": 1})
     with ExitStack() as stack:
         fast = [stack.enter_context(web.connect()) for _ in range(20)]
         for client in fast:
-            client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+            client.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 1}))
             assert receive(client)["type"] == "subscribed"
         wait_until(lambda: web.sockets()["sockets"] == 21, "all sockets are in")
 
@@ -72,7 +72,7 @@ def test_a_reader_that_falls_ever_further_behind_sees_whole_frames_to_the_end(
 ) -> None:
     job_id = web.submit()
     slow = SlowReader(web.port)
-    slow.send({"type": "subscribe", "job_id": job_id})
+    slow.send({"type": "subscribe", "job_id": job_id, "after": 1})
     wait_until(lambda: web.sockets()["topics"] == 1, "it is subscribed")
 
     # Of each 205 KB it reads half, so that TCP's buffers are full for a long while, and every
@@ -92,7 +92,7 @@ def test_a_reader_that_falls_ever_further_behind_sees_whole_frames_to_the_end(
 def test_a_slow_reader_that_wakes_up_in_time_is_told_4408(web: WebProcess) -> None:
     job_id = web.submit()
     slow = SlowReader(web.port)
-    slow.send({"type": "subscribe", "job_id": job_id})
+    slow.send({"type": "subscribe", "job_id": job_id, "after": 1})
     wait_until(lambda: web.sockets()["topics"] == 1, "it is subscribed")
 
     web.publish(job_id, first=2, count=CHUNKS * CHUNK, size=SIZE)
@@ -107,7 +107,7 @@ def test_a_slow_reader_that_wakes_up_in_time_is_told_4408(web: WebProcess) -> No
 def test_a_reader_that_catches_up_gets_everything(web: WebProcess) -> None:
     job_id = web.submit()
     with web.connect() as client:
-        client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+        client.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 1}))
         receive(client)
         web.publish(job_id, first=2, count=100, size=SIZE)
 
@@ -121,10 +121,11 @@ def test_a_whole_job_is_watched(web: WebProcess) -> None:
     with web.connect(headers={**ADA, "X-Amzn-Trace-Id": TRACE}) as client:
         assert client.response is not None
         assert client.response.headers["X-Amzn-Trace-Id"] == TRACE
-        client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+        client.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 1}))
         opening = receive(client)
+        web.publish(job_id, first=1_000_001, count=1, event="job.started")
         web.publish(job_id, first=1_000_002, count=1)
-        delta = receive(client)
+        started, delta = receive(client), receive(client)
         seq = web.command("complete", job_id=job_id)["seq"]
         web.publish(job_id, first=seq, count=1, event="job.completed")
         end = receive(client)
@@ -132,7 +133,7 @@ def test_a_whole_job_is_watched(web: WebProcess) -> None:
         again, terminal = receive(client), receive(client)
 
     assert (opening["seq"], opening["job"]["status"]) == (1, "PENDING")
-    assert delta["event"] == "job.delta"
+    assert (started["event"], delta["event"]) == ("job.started", "job.delta")
     assert (end["seq"], end["event"]) == (seq, "job.completed")
     assert (again["recovered"], again["job"]["result"]["text"]) == (True, "Hello")
     assert (terminal["seq"], terminal["event"]) == (seq, "job.completed")
@@ -143,15 +144,20 @@ def test_after_the_bus_was_away_every_watcher_learns_the_end(web: WebProcess) ->
     with ExitStack() as stack:
         clients = [stack.enter_context(web.connect()) for _ in range(12)]
         for client in clients:
-            client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+            client.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 1}))
             receive(client)
         seq = web.command("complete", job_id=job_id)["seq"]
 
         web.command("lose_touch")
 
         for client in clients:
-            assert receive(client)["job"]["status"] == "COMPLETED"
-            assert receive(client)["seq"] == seq
+            told = [receive(client) for _ in range(3)]
+            assert [event["event"] for event in told] == [
+                "job.started",
+                "job.delta",
+                "job.completed",
+            ]
+            assert (told[1]["text"], told[2]["seq"]) == ("Hello", seq)
 
 
 def test_another_users_job_is_not_found(web: WebProcess) -> None:

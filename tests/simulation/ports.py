@@ -183,6 +183,10 @@ class SimEvents(_Port):
         self.world.step(self.process)
         self.world.tell(event)
 
+    def flush(self) -> None:
+        """Go on: what was published is on its way."""
+        self.world.step(self.process)
+
     def nudge(self) -> None:
         """Nudge nobody: the simulated feed reads every record within a second."""
         self.world.step(self.process)

@@ -139,13 +139,14 @@ def test_watchers_are_told_the_text_that_the_result_has() -> None:
 
     told = cast("MemoryEvents", parts.events).told
     assert [event.type for event in told] == [
+        "job.retrying",
         "job.started",
         *["job.delta"] * 3,
         "job.completed",
     ]
     assert "".join(event.text or "" for event in told) == text
-    assert [event.seq for event in told] == list(range(2_000_001, 2_000_006))
-    assert job.seq == 2_000_005
+    assert [event.seq for event in told] == list(range(2_000_001, 2_000_007))
+    assert job.seq == 2_000_006
 
 
 def test_a_large_answer_is_stored_under_the_key_of_who_recovered_it() -> None:
@@ -193,7 +194,10 @@ def test_whoever_lost_the_claim_while_looking_tells_nothing_of_the_answer() -> N
     with pytest.raises(ClaimLost):
         run_by(parts)
 
-    assert [event.type for event in cast("MemoryEvents", parts.events).told] == ["job.started"]
+    assert [event.type for event in cast("MemoryEvents", parts.events).told] == [
+        "job.retrying",
+        "job.started",
+    ]
 
 
 def test_an_answer_is_kept_at_the_first_wait_and_once() -> None:

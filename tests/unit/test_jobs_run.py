@@ -63,9 +63,7 @@ QUEUED_AND_CLAIMED = [StepName.SEEN, StepName.ENQUEUED, StepName.CLAIMED]
 
 
 class WitnessEvents(MemoryEvents):
-    """
-
-    from __future__ import annotationsNotes what the row said at the moment of each event."""
+    """Notes what the row said at the moment of each event."""
 
     def __init__(self, store: MemoryJobStore) -> None:
         super().__init__()
@@ -802,7 +800,7 @@ def test_a_call_that_nobody_may_pay_twice_fails_the_job_when_it_was_interrupted(
         True,
     )
     assert model_of(parts).invocations == []
-    assert words_told(parts) == ["job.started", "job.failed"]
+    assert words_told(parts) == ["job.retrying", "job.started", "job.failed"]
     assert [step.name for step in job.timeline[-2:]] == [StepName.INTERRUPTED, StepName.FAILED]
 
 

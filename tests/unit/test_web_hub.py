@@ -12,6 +12,7 @@ import pytest
 
 from adapters.memory import ManualClock, MemoryEvents
 from jobs.errors import Unavailable
+from jobs.events import EventType
 from jobs.ports import Heard, Topic
 from tests.builders import JOB_ID
 from tests.web_world import WebRecordingLog
@@ -31,12 +32,16 @@ class Ear:
 
     heard: list[bytes] = field(default_factory=list)
     rereads: int = 0
+    missed: int = 0
     on_reread: Callable[[], object] = lambda: None
     ended: list[CloseCode] = field(default_factory=list)
 
     def hear(self, heard: Heard, frame: bytes) -> None:
         assert heard.message.encode() in frame
         self.heard.append(frame)
+
+    def miss(self) -> None:
+        self.missed += 1
 
     def reread(self) -> None:
         self.rereads += 1
@@ -76,7 +81,7 @@ def a_hub(events: MemoryEvents | None = None) -> Hub:
 
 
 def heard(topic: Topic = TOPIC) -> Heard:
-    return Heard(topic=topic, job=JOB_ID, seq=2, is_terminal=False, message='{"seq":2}')
+    return Heard(topic=topic, job=JOB_ID, seq=2, kind=EventType.DELTA, message='{"seq":2}')
 
 
 def test_a_topic_is_subscribed_from_its_first_watcher_to_its_last() -> None:

@@ -100,15 +100,16 @@ def test_a_subscriber_gets_the_job_and_then_its_events() -> None:
 
     wire = talk(world, subscribe(job.id), lambda: world.events.publish(event_of(job, 2, text="a")))
 
-    opening, delta = wire.sent
+    opening, queued, delta = wire.sent
     rest = world.client.get(f"/v1/jobs/{job.id}", headers=ADA).get_json()
     assert opening == {
         "type": "subscribed",
         "job_id": job.id,
         "seq": 1,
-        "recovered": False,
+        "recovered": True,
         "job": rest,
     }
+    assert (queued["event"], queued["seq"]) == ("job.queued", 1)
     assert (delta["type"], delta["event"], delta["seq"]) == ("event", "job.delta", 2)
     assert (delta["text"], delta["trace_id"]) == ("a", job.trace.id)
 
@@ -126,8 +127,8 @@ def test_what_is_heard_while_the_row_is_read_comes_after_it_in_order() -> None:
 
     wire = talk(world, subscribe(job.id), lambda: world.events.publish(event_of(job, 5)))
 
-    assert [message["type"] for message in wire.sent] == ["subscribed", *["event"] * 4]
-    assert [message["seq"] for message in wire.sent] == [1, 2, 3, 4, 5]
+    assert [message["type"] for message in wire.sent] == ["subscribed", *["event"] * 5]
+    assert [message["seq"] for message in wire.sent] == [1, 1, 2, 3, 4, 5]
 
 
 def test_a_job_that_ends_while_the_row_is_read_is_told_to_have_ended_once() -> None:
@@ -142,9 +143,15 @@ def test_a_job_that_ends_while_the_row_is_read_is_told_to_have_ended_once() -> N
     store.on_get = end
     wire = talk(world, subscribe(job.id))
 
-    assert [message["type"] for message in wire.sent] == ["subscribed", "event"]
+    assert [message.get("event") for message in wire.sent] == [
+        None,
+        "job.queued",
+        "job.started",
+        "job.delta",
+        "job.completed",
+    ]
     assert wire.sent[0]["job"]["status"] == "COMPLETED"
-    assert (wire.sent[1]["event"], wire.sent[1]["seq"]) == ("job.completed", 1_000_003)
+    assert wire.sent[-1]["seq"] == 1_000_003
 
 
 def test_a_job_that_has_ended_long_ago_is_told_from_its_row() -> None:
@@ -154,9 +161,14 @@ def test_a_job_that_has_ended_long_ago_is_told_from_its_row() -> None:
 
     wire = talk(world, subscribe(job_id))
 
-    assert [message["seq"] for message in wire.sent] == [1_000_002, 1_000_002]
-    assert wire.sent[1]["event"] == "job.failed"
-    assert wire.sent[1]["error"]["code"] == "model_rejected_request"
+    assert [message["seq"] for message in wire.sent] == [1_000_002, 1, 1_000_001, 1_000_002]
+    assert [message["event"] for message in wire.sent[1:]] == [
+        "job.queued",
+        "stream.gap",
+        "job.failed",
+    ]
+    assert wire.sent[0]["recovered"] is False
+    assert wire.sent[-1]["error"]["code"] == "model_rejected_request"
 
 
 def test_who_has_seen_the_end_is_not_told_again() -> None:
@@ -177,7 +189,7 @@ def test_after_names_what_of_the_events_is_new() -> None:
     claim = world.claim(job_id)
 
     def publish() -> None:
-        for number in range(1_000_002, 1_000_006):
+        for number in range(1_000_001, 1_000_006):
             world.events.publish(event_of(claim.job, number))
 
     store.on_get = publish
@@ -185,7 +197,7 @@ def test_after_names_what_of_the_events_is_new() -> None:
     wire = talk(world, subscribe(job_id, after=1_000_003))
 
     assert [message["seq"] for message in wire.sent] == [1_000_001, 1_000_004, 1_000_005]
-    assert wire.sent[0]["recovered"] is False  # other deltas may have gone by before
+    assert wire.sent[0]["recovered"] is True
 
 
 def test_duplicates_and_late_words_of_a_fenced_worker_vanish() -> None:
@@ -199,6 +211,7 @@ def test_duplicates_and_late_words_of_a_fenced_worker_vanish() -> None:
     wire = talk(world, subscribe(job.id), publish)
 
     assert [message["seq"] for message in wire.sent[1:]] == [
+        1,
         1_000_001,
         1_000_002,
         2_000_001,
@@ -255,8 +268,9 @@ def test_with_a_subscription_only_that_job_is_heard_until_it_is_taken_back() -> 
         lambda: world.events.publish(event_of(job, 3)),
     )
 
-    assert [message["type"] for message in wire.sent] == ["subscribed", "unsubscribed", "event"]
-    assert wire.sent[2]["job_id"] == other.id
+    kinds = [message["type"] for message in wire.sent]
+    assert kinds == ["subscribed", "event", "unsubscribed", "event"]
+    assert wire.sent[3]["job_id"] == other.id
 
 
 def test_another_users_job_is_not_found_and_stays_silent() -> None:
@@ -275,7 +289,7 @@ def test_another_users_job_is_not_found_and_stays_silent() -> None:
     assert len({message["detail"] for message in wire.sent}) == 1
 
 
-def test_after_a_loss_of_touch_the_row_is_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_loss_of_touch_what_was_missed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
     world = World()
     job_id = world.submit()["id"]
@@ -286,9 +300,14 @@ def test_after_a_loss_of_touch_the_row_is_told_anew(monkeypatch: pytest.MonkeyPa
 
     wire = talk(world, subscribe(job_id), miss_the_end)
 
-    assert [message["type"] for message in wire.sent] == ["subscribed", "subscribed", "event"]
-    assert wire.sent[1]["job"]["status"] == "COMPLETED"
-    assert wire.sent[2]["event"] == "job.completed"
+    assert [message.get("event") for message in wire.sent] == [
+        None,
+        "job.queued",
+        "job.started",
+        "job.delta",
+        "job.completed",
+    ]
+    assert wire.sent[3]["text"] == "Hello"
 
 
 def test_after_a_loss_of_touch_who_watches_no_job_is_told_of_the_gap(
@@ -309,7 +328,8 @@ def test_a_socket_watches_a_bounded_number_of_jobs() -> None:
     wire = talk(world, *(subscribe(name) for name in job_ids), subscribe(job_ids[0]))
 
     kinds = [message["type"] for message in wire.sent]
-    assert kinds == ["subscribed"] * MAX_SUBSCRIPTIONS + ["error", "subscribed"]
+    opened = ["subscribed", "event"]
+    assert kinds == opened * MAX_SUBSCRIPTIONS + ["error", *opened]
 
 
 def test_nothing_is_left_at_the_hub_when_the_peer_hangs_up() -> None:
@@ -337,7 +357,12 @@ def test_an_auth_message_names_the_user_where_no_header_did() -> None:
         is_named=False,
     )
 
-    assert [message["type"] for message in wire.sent] == ["authenticated", "subscribed", "pong"]
+    assert [message["type"] for message in wire.sent] == [
+        "authenticated",
+        "subscribed",
+        "event",
+        "pong",
+    ]
     assert wire.timeouts[:2] == [10.0, None]
 
 
@@ -374,7 +399,8 @@ def test_an_anonymous_socket_may_still_say_whose_it_is() -> None:
         is_named=False,
     )
 
-    assert [message["type"] for message in wire.sent] == ["error", "authenticated", "subscribed"]
+    kinds = [message["type"] for message in wire.sent]
+    assert kinds == ["error", "authenticated", "subscribed", "event"]
 
 
 def test_a_named_socket_keeps_its_user() -> None:
@@ -405,7 +431,11 @@ def test_a_bus_that_is_away_refuses_the_subscription_and_keeps_the_socket() -> N
 
     wire = talk(world, go_away, subscribe(job_id), come_back, subscribe(job_id))
 
-    assert [message.get("code") for message in wire.sent] == ["unavailable", None]
+    assert [message.get("code") for message in wire.sent] == [
+        "unavailable",
+        None,
+        None,
+    ]
 
 
 def test_a_bus_that_is_away_at_the_opening_ends_with_1011() -> None:
