@@ -361,7 +361,7 @@ class SlowReader:
             head += self.sock.recv(1)
         assert head.startswith(b"HTTP/1.1 101 "), head
 
-    def send(self, message: dict[str, str]) -> None:
+    def send(self, message: dict[str, object]) -> None:
         data = json.dumps(message).encode()
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
