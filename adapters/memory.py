@@ -256,7 +256,7 @@ class MemoryEvents:
         self.told: list[Event] = []
         self.nudges = 0
         self._logs: defaultdict[JobId, list[Heard]] = defaultdict(list)
-        self._topics: set[Topic] = set()
+        self.topics: set[Topic] = set()
         self._listener: Listener | None = None
         self._closed = threading.Event()
 
@@ -277,7 +277,7 @@ class MemoryEvents:
         if event.type.is_state:
             topics.append(topic_of_user(event.user))
         for topic in topics:
-            if self._listener is not None and topic in self._topics:
+            if self._listener is not None and topic in self.topics:
                 self._listener.hear(replace(heard, topic=topic))
 
     def flush(self) -> None:
@@ -302,11 +302,11 @@ class MemoryEvents:
 
     def add(self, topic: Topic) -> None:
         """Subscribe."""
-        self._topics.add(topic)
+        self.topics.add(topic)
 
     def remove(self, topic: Topic) -> None:
         """Unsubscribe."""
-        self._topics.discard(topic)
+        self.topics.discard(topic)
 
     def close(self) -> None:
         """End `listen`."""

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from jobs.errors import LonghaulError
 from web.caller import trace_of
+from web.event_routes import EventRoutes
 from web.health_routes import HealthRoutes
 from web.hub import Hub
 from web.job_json import JobWriter
@@ -35,6 +36,7 @@ def create_app(parts: WebParts) -> Flask:
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
     JobRoutes(parts, writer).add_to(app)
+    EventRoutes(parts, hub, writer).add_to(app)
     HealthRoutes(parts, hub).add_to(app)
     SocketRoutes(parts, hub, writer).add_to(app)
     return app

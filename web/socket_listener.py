@@ -7,32 +7,21 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobs.event_log import read_all
 from jobs.ports import topic_of_job, topic_of_user
-from jobs.results import get_own_job
-from web.follow import CatchUp, Place, Verdict
+from web.follow import Place, Verdict
 from web.outbox import CloseCode
 from web.socket_messages import error, subscribed
 from web.wire import text_frame
 
 if TYPE_CHECKING:
-    from jobs.event_log import EventLog
-    from jobs.job import Job, JobId, UserId
-    from jobs.ports import Heard, JobStore
+    from jobs.job import JobId
+    from jobs.ports import Heard
     from web.hub import Hub
-    from web.job_json import JobWriter
+    from web.job_reader import JobReader
     from web.outbox import Outbox
 
 MAX_HELD = 2_000  # events while one job is read
 _JOBS_REMEMBERED = 512  # of those that are heard of without a subscription
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """What a watcher has missed, and whether some of it is gone for good."""
-
-    messages: list[str]
-    has_gap: bool
 
 
 @dataclass(slots=True)
@@ -51,21 +40,10 @@ class SocketListener:
     has lost its claim, ends here.
     """
 
-    def __init__(  # noqa: PLR0913 - one socket's user, its two ends and what it reads
-        self,
-        *,
-        user: UserId,
-        hub: Hub,
-        store: JobStore,
-        log: EventLog,
-        writer: JobWriter,
-        outbox: Outbox,
-    ) -> None:
-        self.user = user
+    def __init__(self, *, hub: Hub, reader: JobReader, outbox: Outbox) -> None:
+        self.user = reader.user
         self._hub = hub
-        self._store = store
-        self._log = log
-        self._writer = writer
+        self._reader = reader
         self._outbox = outbox
         self._turn = threading.Lock()  # one row is read at a time, by the client's wish or ours
         self._lock = threading.Lock()  # of the fields below; nothing waits while it is held
@@ -162,14 +140,17 @@ class SocketListener:
 
     def _show(self, job_id: JobId, after: int | None) -> None:
         """Send the job as it stands, then what was told since `after`, then what was heard."""
-        job = get_own_job(job_id, self.user, self._store)
+        job = self._reader.read(job_id)
         watch = self._watches[job_id]
         watch.place = Place.after(after, job)
-        missed = self._catch_up(watch, job)
+        missed = self._reader.catch_up(watch.place, job)
         opening = subscribed(
-            job_id=job.id, seq=job.seq, recovered=not missed.has_gap, job=self._writer.write(job)
+            job_id=job.id,
+            seq=job.seq,
+            recovered=not missed.has_gap,
+            job=self._reader.writer.write(job),
         )
-        self._send(watch, [opening, *missed.messages])
+        self._send(watch, [opening, *(told.message for told in missed.told)])
 
     def _read_on(self, job_id: JobId) -> None:
         """Send what was told since the watch's place, then what was heard meanwhile."""
@@ -177,16 +158,8 @@ class SocketListener:
         if watch is None or watch.held is None:
             return
         self._hub.confirm(topic_of_job(job_id))
-        missed = self._catch_up(watch, get_own_job(job_id, self.user, self._store))
-        self._send(watch, missed.messages)
-
-    def _catch_up(self, watch: Watch, job: Job) -> Missed:
-        logged = read_all(self._log, job.id, start=watch.place.reads_from)
-        if logged and logged[-1].kind.is_terminal and not job.status.is_terminal:
-            job = get_own_job(job.id, self.user, self._store)  # it has ended since
-        catch_up = CatchUp(watch.place, job, self._writer)
-        told = catch_up.run(logged)
-        return Missed([one.message for one in told], catch_up.has_gap)
+        missed = self._reader.catch_up(watch.place, self._reader.read(job_id))
+        self._send(watch, [told.message for told in missed.told])
 
     def _send(self, watch: Watch, messages: list[str]) -> None:
         with self._lock:

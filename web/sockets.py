@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.errors import InvalidRequest, JobNotFound, LonghaulError, Unauthenticated
 from jobs.job import parse_job_id
 from web.caller import identify_token
+from web.job_reader import JobReader
 from web.outbox import CloseCode
 from web.pace import BURST, MESSAGES_PER_SECOND, Pace
 from web.problems import detail_of
@@ -147,14 +148,13 @@ class Conversation:
 
     def _listen_as(self, user: UserId) -> None:
         self._user = user
-        self._listener = SocketListener(
+        reader = JobReader(
             user=user,
-            hub=self._hub,
             store=self._parts.store,
             log=self._parts.event_log,
             writer=self._writer,
-            outbox=self._outbox,
         )
+        self._listener = SocketListener(hub=self._hub, reader=reader, outbox=self._outbox)
         self._listener.open()
 
     def _stop_listening(self) -> None:

@@ -67,7 +67,7 @@ def lose_touch():
 
 @app.get("/test/sockets")
 def sockets():
-    return {"sockets": len(world.hub._watchers), "topics": len(world.events._topics)}
+    return {"sockets": len(world.hub._watchers), "topics": len(world.events.topics)}
 """
 
 
