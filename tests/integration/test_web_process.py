@@ -32,11 +32,13 @@ from datetime import timedelta
 
 from flask import request
 
+import web.event_stream
 import web.wire_socket
 from adapters.clock import SystemClock
 from jobs.events import EventType
 from tests.web_world import World, event_of
 
+web.event_stream.COMMENT_SECONDS = 0.5
 web.wire_socket.WRITE_SECONDS = float(os.environ["TEST_WRITE_SECONDS"])
 world = World(clock=SystemClock(), max_request_bytes=25 * 1024 * 1024)
 app = world.app
