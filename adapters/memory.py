@@ -31,6 +31,7 @@ from jobs.job import JobStatus
 from jobs.ports import Heard, topic_of_job, topic_of_user
 from jobs.shard_leases import ShardLease
 from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
+from jobs.tickets import LIFETIME
 from jobs.timeline import MOST_SWEEPS_NOTED
 from jobs.transitions import changed, claimed, is_claimable, settled
 
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
     from jobs.claim import ClaimTerms
     from jobs.errors import RecordUnreadable
     from jobs.events import Event
-    from jobs.job import ClaimToken, Job, JobId, ObjectKey
+    from jobs.job import ClaimToken, Job, JobId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome
-    from jobs.ports import Lease, Listener, Topic
+    from jobs.ports import Clock, Lease, Listener, Topic
     from jobs.rejected import RejectedId, RejectedRecord
     from jobs.shard_leases import FeedId
     from jobs.shards import Checkpoint
     from jobs.task import Task
+    from jobs.tickets import Ticket
     from jobs.timeline import Step
 
 
@@ -316,6 +318,26 @@ class MemoryEvents:
         """Act as if the bus had been away."""
         if self._listener is not None:
             self._listener.lose_touch()
+
+
+class MemoryTickets:
+    """jobs.tickets.Tickets in a dict, under one lock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._given: dict[Ticket, tuple[UserId, timedelta]] = {}
+
+    def give(self, ticket: Ticket, user: UserId) -> None:
+        """Keep a ticket for its lifetime."""
+        with self._lock:
+            self._given[ticket] = (user, self._clock.elapsed() + LIFETIME)
+
+    def take(self, ticket: Ticket) -> UserId | None:
+        """Use a ticket up."""
+        with self._lock:
+            user, until = self._given.pop(ticket, (None, timedelta(0)))
+            return user if self._clock.elapsed() < until else None
 
 
 class MemoryChangeStream:

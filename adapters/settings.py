@@ -41,6 +41,7 @@ _REDIS = (
 )
 _NEVER = -1  # Lambda's way to say that no record is too old
 _OLDEST_SECONDS = 7 * 86_400  # Lambda's most
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 _KIB = 1024
 _MIB = 1024 * _KIB
 
@@ -57,6 +58,8 @@ class Settings(BaseSettings):
     default_max_tokens: int = Field(default=4096, ge=1, le=2**31 - 1)
     allow_anonymous: bool = False
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+
+    allowed_origins: Annotated[frozenset[str], NoDecode] = frozenset()
 
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="PORT")
@@ -103,6 +106,16 @@ class Settings(BaseSettings):
             return RetryPolicy.from_asl(json.loads(str(value)))
         except (json.JSONDecodeError, RecursionError, Misconfigured) as error:
             raise ValueError(f"not ASL's Retry list: {error}") from error
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _read_origins(cls, value: object) -> frozenset[str]:
+        if isinstance(value, frozenset):
+            return value
+        origins = frozenset(filter(None, (origin.strip() for origin in str(value).split(","))))
+        if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+            raise ValueError("must be https://host or https://host:port, separated by commas")
+        return origins
 
     @field_validator("api_keys", mode="before")
     @classmethod

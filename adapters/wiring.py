@@ -25,6 +25,7 @@ from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_log import RedisEventLog
 from adapters.redis_nudges import RedisNudges
 from adapters.redis_slots import RedisSlots
+from adapters.redis_tickets import RedisTickets
 from adapters.s3 import S3ObjectStore
 from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         Log,
         ObjectStore,
     )
+    from jobs.tickets import Tickets
 
 L = TypeVar("L", bound="Leases")
 
@@ -75,6 +77,7 @@ class WebAdapters:
     objects: ObjectStore
     source: EventSource
     event_log: EventLog
+    tickets: Tickets
     authenticator: Authenticator
     clock: Clock
     chance: Chance
@@ -144,6 +147,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
         objects=objects,
         source=RedisEventSource(client, log),
         event_log=RedisEventLog(client),
+        tickets=RedisTickets(client),
         authenticator=SettingsAuthenticator(
             users=settings.api_keys, allow_anonymous=settings.allow_anonymous
         ),

@@ -8,7 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from adapters.keys import SettingsAuthenticator
-from adapters.memory import ManualClock, MemoryEvents, MemoryJobStore, MemoryObjectStore
+from adapters.memory import (
+    ManualClock,
+    MemoryEvents,
+    MemoryJobStore,
+    MemoryObjectStore,
+    MemoryTickets,
+)
 from jobs.claim import Claim
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
@@ -69,6 +75,7 @@ class World:
 
     def __post_init__(self) -> None:
         chance = FixedChance()
+        self.tickets = MemoryTickets(self.clock)
         self.parts = WebParts(
             submit=submit_parts(
                 store=self.store,
@@ -88,6 +95,7 @@ class World:
             source=self.events,
             event_log=self.events,
             authenticator=SettingsAuthenticator(users=KEYS, allow_anonymous=self.allow_anonymous),
+            tickets=self.tickets,
             clock=self.clock,
             chance=chance,
             log=self.log,

@@ -33,6 +33,7 @@ def open_app(settings: Settings) -> Flask:
             source=adapters.source,
             event_log=adapters.event_log,
             authenticator=adapters.authenticator,
+            tickets=adapters.tickets,
             clock=adapters.clock,
             chance=adapters.chance,
             readiness=adapters.readiness,
@@ -41,6 +42,7 @@ def open_app(settings: Settings) -> Flask:
             max_request_bytes=settings.max_request_bytes,
             url_lifetime=settings.url_lifetime,
             longest_retention=timedelta(days=settings.retention_days),
+            allowed_origins=settings.allowed_origins,
         )
     )
     hub_of(app).start()

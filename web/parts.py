@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.ports import Authenticator, Chance, Clock, EventSource, JobStore, ObjectStore
     from jobs.redrive import RedriveParts
     from jobs.submit import SubmitParts
+    from jobs.tickets import Tickets
 
 
 class WebLog(Log, Protocol):
@@ -47,6 +48,7 @@ class WebParts:
     source: EventSource
     event_log: EventLog
     authenticator: Authenticator
+    tickets: Tickets
     clock: Clock
     chance: Chance
     log: WebLog

@@ -39,17 +39,24 @@ class Unsubscribe(_Message):
     job_id: str
 
 
+class Cancel(_Message):
+    """Cancel a job; leaving the socket never does."""
+
+    type: Literal["cancel"]
+    job_id: str
+
+
 class Ping(_Message):
     """Ask for a pong, where WebSocket's own pings are out of a client's reach."""
 
     type: Literal["ping"]
 
 
-ClientMessage = Auth | Subscribe | Unsubscribe | Ping
+ClientMessage = Auth | Subscribe | Unsubscribe | Cancel | Ping
 _READER: TypeAdapter[ClientMessage] = TypeAdapter(
     Annotated[ClientMessage, Field(discriminator="type")]
 )
-_TYPES = "auth, subscribe, unsubscribe or ping"
+_TYPES = "auth, subscribe, unsubscribe, cancel or ping"
 
 
 def read_message(message: str | bytes) -> ClientMessage:
@@ -59,7 +66,7 @@ def read_message(message: str | bytes) -> ClientMessage:
     value = parse_json(message.encode())
     if not isinstance(value, dict):
         raise InvalidRequest("a message is a JSON object")
-    if value.get("type") not in ("auth", "subscribe", "unsubscribe", "ping"):
+    if value.get("type") not in ("auth", "subscribe", "unsubscribe", "cancel", "ping"):
         raise InvalidRequest(f"type must be {_TYPES}")
     try:
         return _READER.validate_python(value)
@@ -82,6 +89,11 @@ def subscribed(*, job_id: str, seq: int, recovered: bool, job: dict[str, object]
 def unsubscribed(job_id: str) -> str:
     """Acknowledge `unsubscribe`."""
     return write_json({"type": "unsubscribed", "job_id": job_id})
+
+
+def cancelled(job_id: str, job: dict[str, object]) -> str:
+    """Answer `cancel` with the job as it stands: one that had ended before stays as it ended."""
+    return write_json({"type": "cancelled", "job_id": job_id, "job": job})
 
 
 def pong() -> str:

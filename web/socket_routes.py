@@ -6,13 +6,16 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flask import g, request
+from flask import Response, g, request
 from flask_sock import Sock
 
 from jobs.errors import Unauthenticated
+from jobs.tickets import ENTROPY_BYTES, LIFETIME, Ticket
+from jobs.times import written_time
 from web.background import spawn
 from web.caller import identify_caller, is_own_origin
 from web.errors import Draining, OriginRefused, UpgradeRequired
+from web.json_text import write_json
 from web.outbox import Outbox
 from web.sockets import Conversation
 from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from web.parts import WebParts
 
 PATH = "/v1/ws"
+SUBPROTOCOL = "longhaul.v1"
+_PROTOCOLS = "HTTP_SEC_WEBSOCKET_PROTOCOL"
 _ENDPOINT = "watch"
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 _KEY_BYTES = 16
@@ -51,10 +56,24 @@ class SocketRoutes:
             "ping_interval": PING_SECONDS,
             "max_message_size": MAX_MESSAGE_CHARACTERS,
             "thread_class": reader_thread,
+            "subprotocols": [SUBPROTOCOL],
         }
+        app.add_url_rule("/v1/ws-tickets", "ws_tickets", self.give_ticket, methods=["POST"])
         app.before_request(self._admit)
         app.add_url_rule(PATH, "no_watch", _ask_for_upgrade)
         Sock(app).route(PATH, endpoint=_ENDPOINT)(self._hold)
+
+    def give_ticket(self) -> Response:
+        """Give a ticket that opens one WebSocket as this caller, within a minute."""
+        user = identify_caller(request.headers, self._parts.authenticator)
+        entropy = self._parts.chance.entropy(ENTROPY_BYTES)
+        ticket = Ticket(base64.urlsafe_b64encode(entropy).decode())
+        self._parts.tickets.give(ticket, user)
+        expires_at = self._parts.clock.now() + LIFETIME
+        body = write_json({"ticket": ticket, "expires_at": written_time(expires_at)})
+        response = Response(body + "\n", status=201, content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     def _admit(self) -> None:
         """Check a handshake and prepare the environ that simple-websocket reads."""
@@ -66,11 +85,16 @@ class SocketRoutes:
             raise OriginRefused("pages of this origin may not open a WebSocket here")
         if self._hub.is_draining:
             raise Draining("this process is restarting; connect again")
-        g.is_named = "Authorization" in request.headers
+        g.is_named = "Authorization" in request.headers or "ticket" in request.args
         g.user = self._caller()
         g.socket = _take_over_socket(request.environ, {"X-Amzn-Trace-Id": g.trace.header})
 
     def _caller(self) -> UserId | None:
+        if (ticket := request.args.get("ticket")) is not None:
+            user = self._parts.tickets.take(Ticket(ticket))
+            if user is None:
+                raise Unauthenticated("this ticket is used or over: ask for another")
+            return user
         try:
             return identify_caller(request.headers, self._parts.authenticator)
         except Unauthenticated:
@@ -128,8 +152,11 @@ def _take_over_socket(environ: dict[str, Any], headers: dict[str, str]) -> WireS
     if name is None:
         raise UpgradeRequired("the server in front of this app gives no socket")
     sock = WireSocket(environ[name], headers=headers)
+    offered = {part.strip() for part in environ.get(_PROTOCOLS, "").split(",")}
     for key in [key for key in environ if key.startswith("HTTP_") and key not in _SEEN]:
         del environ[key]
     environ |= _HANDSHAKE
+    if SUBPROTOCOL in offered:
+        environ[_PROTOCOLS] = SUBPROTOCOL
     environ[name] = sock
     return sock

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.cancel import cancel_job
 from jobs.errors import InvalidRequest, JobNotFound, LonghaulError, Unauthenticated
 from jobs.job import parse_job_id
+from jobs.results import get_own_job
 from web.caller import identify_token
 from web.job_reader import JobReader
 from web.outbox import CloseCode
@@ -14,10 +16,12 @@ from web.problems import detail_of
 from web.socket_listener import SocketListener
 from web.socket_messages import (
     Auth,
+    Cancel,
     Ping,
     Subscribe,
     Unsubscribe,
     authenticated,
+    cancelled,
     error,
     pong,
     read_message,
@@ -130,10 +134,16 @@ class Conversation:
                 job_id = _job_id(text)
                 listener.unsubscribe(job_id)
                 self._say(unsubscribed(job_id))
+            case Cancel(job_id=text):
+                self._cancel(_job_id(text), listener.user)
             case Auth(token=token):
                 self._authenticate(token)
             case Ping():
                 self._say(pong())
+
+    def _cancel(self, job_id: JobId, user: UserId) -> None:
+        job = cancel_job(get_own_job(job_id, user, self._parts.store), self._parts.cancel)
+        self._say(cancelled(job.id, self._writer.write(job)))
 
     def _authenticate(self, token: str) -> None:
         """Take a credential; once one was shown, or jobs are watched, the user stays the same."""

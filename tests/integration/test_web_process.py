@@ -111,8 +111,13 @@ class WebProcess:
         sockets: dict[str, int] = self.http.get("/test/sockets").json()
         return sockets
 
-    def connect(self, headers: dict[str, str] = ADA, **options: Any) -> ClientConnection:  # noqa: ANN401 - websockets' own
-        url = f"ws://127.0.0.1:{self.port}/v1/ws"
+    def connect(
+        self,
+        headers: dict[str, str] = ADA,
+        query: str = "",
+        **options: Any,  # noqa: ANN401 - websockets' own
+    ) -> ClientConnection:
+        url = f"ws://127.0.0.1:{self.port}/v1/ws{query}"
         client: ClientConnection = connect(url, additional_headers=headers, **options)
         return client
 

@@ -320,6 +320,29 @@ def test_a_page_of_our_own_may_connect(shared_web: WebProcess) -> None:
         pass
 
 
+def test_a_ticket_opens_one_socket(shared_web: WebProcess) -> None:
+    given = shared_web.http.post("/v1/ws-tickets", headers=ADA)
+    assert given.status_code == 201
+    assert given.headers["Cache-Control"] == "no-store"
+    query = f"?ticket={given.json()['ticket']}"
+    job_id = shared_web.submit()
+
+    with shared_web.connect(headers={}, query=query) as client:
+        client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+        assert receive(client)["type"] == "subscribed"
+    for used in (query, "?ticket=", "?ticket=nobody"):
+        with pytest.raises(InvalidStatus), shared_web.connect(headers={}, query=used):
+            pass
+    assert shared_web.http.post("/v1/ws-tickets").status_code == 401
+
+
+def test_the_subprotocol_is_taken_where_it_is_offered(shared_web: WebProcess) -> None:
+    with shared_web.connect(subprotocols=["other", "longhaul.v1"]) as client:
+        assert client.subprotocol == "longhaul.v1"
+    with shared_web.connect(subprotocols=["other"]) as client:
+        assert client.subprotocol is None
+
+
 def test_without_a_header_the_first_message_must_authenticate(shared_web: WebProcess) -> None:
     token = ADA["Authorization"].removeprefix("Bearer ")
     job_id = shared_web.submit()

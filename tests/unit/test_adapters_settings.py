@@ -96,6 +96,12 @@ def test_api_keys_are_users_by_key(environ: Environ) -> None:
     }
 
 
+def test_foreign_origins_are_named_one_by_one(environ: Environ) -> None:
+    settings = environ.read(LONGHAUL_ALLOWED_ORIGINS="https://a.example, http://[::1]:5173,")
+
+    assert settings.allowed_origins == {"https://a.example", "http://[::1]:5173"}
+
+
 def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}]
 
@@ -118,6 +124,11 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_API_KEYS", "ada:hunter2"),
         ("LONGHAUL_API_KEYS", ":hunter2-hunter2-hunter2"),
         ("LONGHAUL_API_KEYS", "ada:hunter2-hunter2-hunter2,bob:hunter2-hunter2-hunter2"),
+        ("LONGHAUL_ALLOWED_ORIGINS", "hunter2.example"),
+        ("LONGHAUL_ALLOWED_ORIGINS", "https://hunter2.example/page"),
+        ("LONGHAUL_ALLOWED_ORIGINS", "*"),
+        ("LONGHAUL_USER_SHARE", "0"),
+        ("LONGHAUL_USER_SHARE", "1.1"),
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "hunter2"),

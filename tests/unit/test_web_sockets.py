@@ -12,6 +12,7 @@ import pytest
 from adapters.memory import MemoryEvents, MemoryJobStore
 from jobs.errors import Unavailable
 from jobs.events import EventType
+from jobs.job import JobStatus
 from tests.builders import a_job, a_trace
 from tests.web_world import ADA, BOB, World, event_of
 from web.job_json import JobWriter
@@ -507,3 +508,33 @@ class CountingEvents(MemoryEvents):
     def remove(self, topic: Topic) -> None:
         self.topics.discard(topic)
         super().remove(topic)
+
+
+def test_a_job_can_be_cancelled_over_the_socket_and_watchers_are_told() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    wire = talk(world, subscribe(job_id, after=1), {"type": "cancel", "job_id": job_id})
+
+    assert [message["type"] for message in wire.sent] == ["subscribed", "event", "cancelled"]
+    assert wire.sent[1]["event"] == "job.cancelled"
+    assert wire.sent[2]["job"]["status"] == "CANCELLED"
+
+
+def test_another_users_job_cannot_be_cancelled_over_the_socket() -> None:
+    world = World()
+    job_id = world.submit(BOB)["id"]
+
+    wire = talk(world, {"type": "cancel", "job_id": job_id})
+
+    assert [message["code"] for message in wire.sent] == ["job_not_found"]
+    assert world.store.get(job_id).status is JobStatus.PENDING
+
+
+def test_leaving_a_socket_cancels_nothing() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    talk(world, subscribe(job_id))
+
+    assert world.store.get(job_id).status is JobStatus.PENDING

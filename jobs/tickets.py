@@ -1,0 +1,27 @@
+"""Tickets: a user's right to open one WebSocket, for browsers, which cannot set its headers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NewType, Protocol
+
+if TYPE_CHECKING:
+    from jobs.job import UserId
+
+Ticket = NewType("Ticket", str)
+
+LIFETIME = timedelta(seconds=60)
+ENTROPY_BYTES = 24
+
+
+class Tickets(Protocol):
+    """Tickets that were given and not used yet; shared by all web processes."""
+
+    def give(self, ticket: Ticket, user: UserId) -> None:
+        """Keep a ticket for LIFETIME. Raises Unavailable."""
+
+    def take(self, ticket: Ticket) -> UserId | None:
+        """Use a ticket up, and name its user; None for one that is used, over or nobody's.
+
+        Of those who race with one ticket, one is named. Raises Unavailable.
+        """
