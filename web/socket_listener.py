@@ -52,9 +52,14 @@ class SocketListener:
         self._has_missed_some = False
 
     def open(self) -> None:
-        """Begin to hear. Raises Unavailable."""
+        """Be there, and hear nothing yet: a job's events are to begin with what is subscribed."""
         self._hub.enter(self)
-        self._hub.join(topic_of_user(self.user), self)
+
+    def hear_of_all(self) -> None:
+        """Hear of all the user's jobs, unless some are watched by name. Raises Unavailable."""
+        with self._turn:
+            if not self._watches:
+                self._hub.join(topic_of_user(self.user), self)
 
     def close(self) -> None:
         """Hear no more."""

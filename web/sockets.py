@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from web.wire import Wire
 
 AUTH_SECONDS = 10.0
+SUBSCRIBE_SECONDS = 0.3  # in which a client may say what it wants to watch
 MAX_SUBSCRIPTIONS = 100
 _MAX_ECHO = 100  # characters of a client's word that go back to it
 
@@ -73,6 +74,7 @@ class Conversation:
         self._trace = trace
         self._pace = Pace(parts.clock.now())
         self._listener: SocketListener | None = None
+        self._is_new = True
 
     def hold(self) -> None:
         """Talk until either side ends the connection; when this returns, it has ended."""
@@ -80,7 +82,10 @@ class Conversation:
             if self._user is not None:
                 self._listen_as(self._user)
             while self._outbox.ending is None:
-                self._take(self._wire.receive(None if self._listener else AUTH_SECONDS))
+                listener = self._listener
+                self._take(self._wire.receive(self._patience()))
+                if listener is not None and listener is self._listener:
+                    self._settle_in(listener)
                 self._outbox.wait_for_room()
         except WireClosed:
             self._outbox.abandon()
@@ -89,6 +94,18 @@ class Conversation:
         finally:
             self._stop_listening()
         self._outbox.wait_until_ended()
+
+    def _patience(self) -> float | None:
+        """Give how long to wait for the next message, in seconds: for ever once all is set up."""
+        if self._listener is None:
+            return AUTH_SECONDS
+        return SUBSCRIBE_SECONDS if self._is_new else None
+
+    def _settle_in(self, listener: SocketListener) -> None:
+        """Let who watches no job by name hear of all, once there was time to subscribe."""
+        if self._is_new:
+            self._is_new = False
+            listener.hear_of_all()
 
     def _take(self, message: str | bytes | None) -> None:
         """Answer one message; one that cannot be taken gets an error, and the talk goes on."""
@@ -166,6 +183,7 @@ class Conversation:
         )
         self._listener = SocketListener(hub=self._hub, reader=reader, outbox=self._outbox)
         self._listener.open()
+        self._is_new = True
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
