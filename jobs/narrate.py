@@ -37,7 +37,7 @@ class Narrator:
         self._claim = claim
         self._events = events
         self._clock = clock
-        self._numbers: Iterator[int] = seq.numbers(claim.epoch)
+        self._numbers: Iterator[int] = seq.numbers_after_first(claim.epoch)
         self._batch: list[str] = []
         self._batched = 0
         self._last_told: datetime | None = None
@@ -47,15 +47,11 @@ class Narrator:
 
         Where an earlier claim's call has no known end, its text is void: `job.retrying` says so.
         """
+        number, now = seq.first_in(self._claim.epoch), self._clock.now()
         if self._claim.interrupted_at is not None:
-            self._tell(
-                EventType.RETRYING,
-                next(self._numbers),
-                self._clock.now(),
-                error=INTERRUPTED,
-                delay=timedelta(0),
-            )
-        self._tell(EventType.STARTED, next(self._numbers), self._clock.now())
+            self._tell(EventType.RETRYING, number, now, error=INTERRUPTED, delay=timedelta(0))
+            number = next(self._numbers)
+        self._tell(EventType.STARTED, number, now)
 
     def tell_delta(self, text: str) -> None:
         """Tell a piece of text, perhaps a little later, together with the next."""

@@ -39,6 +39,6 @@ def next_first(epoch: int) -> int:
     return first_in(epoch + 1)
 
 
-def numbers(epoch: int) -> Iterator[int]:
-    """Count through an epoch's block; its first event is a state event."""
-    return itertools.count(first_in(epoch))
+def numbers_after_first(epoch: int) -> Iterator[int]:
+    """Count on from the block's first number, which its state event has taken."""
+    return itertools.count(first_in(epoch) + 1)

@@ -81,11 +81,14 @@ class SocketListener:
     def subscribe(self, job_id: JobId, *, after: int | None) -> None:
         """Watch a job: first listen, then read row and log, so that nothing falls in between.
 
+        Without `after` it goes on after what this socket has heard of the job without asking.
+
         Raises JobNotFound and Unavailable, and then does not watch it.
         """
         with self._turn:
             with self._lock:
                 self._watches[job_id] = Watch()
+                after = self._user_seqs.get(job_id) if after is None else after
             try:
                 self._hub.join(topic_of_job(job_id), self)
                 self._show(job_id, after)

@@ -44,7 +44,7 @@ TABLE = "Sixteen_Shards"
 SHARDS = 16
 JOBS_PER_SECOND = 8
 MOST_READERS = 2  # that AWS allows a shard
-SHARED_WITHIN = 30.0  # taking one lease a round, from a feed that came first
+SHARED_WITHIN = 60.0  # taking one lease a round, from a feed that came first
 TAKEN_OVER_WITHIN = 3 * FAILOVER.total_seconds()
 # Every lost record must show: the sweep, which would find its job, looks once and not again.
 SETTINGS = {

@@ -60,8 +60,8 @@ def test_a_message_has_exactly_the_contracts_fields(
     assert message == EVERY_MESSAGE | more
 
 
-def test_every_event_but_a_delta_tells_of_a_state() -> None:
-    assert [kind for kind in EventType if not kind.is_state] == [EventType.DELTA]
+def test_every_event_but_a_delta_and_a_gap_tells_of_a_state() -> None:
+    assert {kind for kind in EventType if not kind.is_state} == {EventType.DELTA, EventType.GAP}
 
 
 def test_four_events_are_a_jobs_last() -> None:

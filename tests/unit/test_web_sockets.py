@@ -540,3 +540,24 @@ def test_leaving_a_socket_cancels_nothing() -> None:
     talk(world, subscribe(job_id))
 
     assert world.store.get(job_id).status is JobStatus.PENDING
+
+
+def test_who_subscribes_to_a_job_it_has_heard_of_hears_nothing_twice() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+
+    world.claim(job.id)
+
+    def publish() -> None:
+        for number, kind in ((1, EventType.QUEUED), (1_000_001, EventType.STARTED)):
+            world.events.publish(event_of(job, number, kind))
+
+    wire = talk(
+        world,
+        publish,
+        subscribe(job.id),
+        lambda: world.events.publish(event_of(job, 1_000_002, text="x")),
+    )
+
+    numbers = [message["seq"] for message in wire.sent if message["type"] == "event"]
+    assert numbers == [1, 1_000_001, 1_000_002]
