@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
-from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
+from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
 from web.caller import identify_caller
-from web.errors import Draining
-from web.event_stream import EventStream
+from web.event_stream import OPENING, EventStream
 from web.job_reader import JobReader
+from web.live_response import LiveResponse, Peer
 from web.socket_messages import MAX_SAFE_INTEGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from flask import Flask
 
@@ -40,6 +38,18 @@ class EventRoutes:
 
     def stream(self, job_id: str) -> Response:
         """Answer with the events after the one that the client names, to the last one."""
+        try:
+            return self._stream(job_id)
+        except Unavailable as refusal:
+            if "text/event-stream" not in request.headers.get("Accept", ""):
+                raise
+            # EventSource gives up for good at any status but 200; it comes back after an end.
+            self._parts.log.warning(
+                "stream_refused", code=refusal.code, reason=str(refusal), trace_id=g.trace.id
+            )
+            return _live([OPENING], Peer(request.environ))
+
+    def _stream(self, job_id: str) -> Response:
         reader = JobReader(
             user=identify_caller(request.headers, self._parts.authenticator),
             store=self._parts.store,
@@ -54,16 +64,21 @@ class EventRoutes:
         after = _after()
         if job.status.is_terminal and after is not None and after >= job.seq:
             return Response(status=204)
-        if self._hub.is_draining:
-            raise Draining("this process is restarting; connect again")
-        cut_off = _cutting_off(request.environ)
-        stream = EventStream(job_id=parsed, hub=self._hub, reader=reader, cut_off=cut_off)
+        peer = Peer(request.environ)
+        if self._hub.is_draining or request.method == "HEAD":
+            return _live([OPENING], peer)  # a 503 would end an EventSource for good
+        stream = EventStream(job_id=parsed, hub=self._hub, reader=reader, peer=peer)
         stream.open(job, after)
-        response = Response(stream.chunks(), content_type="text/event-stream; charset=utf-8")
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
+        response = _live(stream.chunks(), peer)
         response.call_on_close(stream.close)
         return response
+
+
+def _live(chunks: Iterable[bytes], peer: Peer) -> Response:
+    response = LiveResponse(chunks, peer=peer, content_type="text/event-stream; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
+    return response
 
 
 def _after() -> int | None:
@@ -88,15 +103,3 @@ def _number(name: str, text: str) -> int:
         problem = FieldProblem(field=name, detail=detail)
         raise InvalidRequest(f"{name} {detail}", problems=(problem,))
     return int(text)
-
-
-def _cutting_off(environ: dict[str, Any]) -> Callable[[], None]:
-    """Make what ends a connection whose peer does not read: its writer waits in the socket."""
-    connection = environ.get("gunicorn.socket")
-
-    def cut_off() -> None:
-        if connection is not None:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    return cut_off

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import socket
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -110,3 +113,77 @@ def test_a_client_that_goes_away_is_forgotten(web: WebProcess) -> None:
         assert web.sockets()["sockets"] == 1
 
     wait_until(lambda: web.sockets() == {"sockets": 0, "topics": 0}, "it to be forgotten")
+
+
+def test_a_browser_that_is_sent_away_never_meets_an_error_of_the_old_process(
+    web: WebProcess,
+) -> None:
+    job_id = web.submit()
+    address = f"http://127.0.0.1:{web.port}/v1/jobs/{job_id}/events"
+    statuses = set()
+    with httpx.Client(timeout=60, trust_env=False, headers=ADA) as browser:
+        with browser.stream("GET", address) as response:
+            lines = response.iter_lines()
+            assert next(lines) == "retry: 1000"
+            web.program.process.send_signal(signal.SIGTERM)
+            assert list(lines)[-1] == ""  # a clean end: the last chunk has come
+
+        with pytest.raises(httpx.ConnectError):
+            while True:
+                statuses.add(browser.get(address).status_code)
+
+    assert statuses <= {200}  # EventSource gives up for good at a 503
+    assert web.program.process.wait(30) == 0
+    assert "Traceback" not in web.program.output
+
+
+def test_a_reader_that_stops_is_dropped_though_nothing_more_happens(tmp_path: Path) -> None:
+    web = WebProcess(tmp_path, write_seconds=1)
+    try:
+        job_id = web.submit()
+        web.publish(job_id, first=1_000_001, count=1, event="job.started")
+        web.publish(job_id, first=1_000_002, count=400, size=SIZE)
+        with socket.create_connection(("127.0.0.1", web.port)) as slow:
+            slow.sendall(_request(job_id))
+            wait_until(lambda: web.sockets()["sockets"] == 1, "it to listen")
+            wait_until(lambda: web.sockets()["sockets"] == 0, "it to be dropped")
+        assert "Traceback" not in web.program.output
+    finally:
+        web.stop()
+
+
+def test_a_long_log_is_told_whole(web: WebProcess) -> None:
+    job_id = web.submit()
+    web.publish(job_id, first=1_000_001, count=1, event="job.started")
+    web.publish(job_id, first=1_000_002, count=400, size=SIZE)
+
+    with events_of(f"http://127.0.0.1:{web.port}", job_id, headers=ADA) as events:
+        numbers = [next(events)["seq"] for _ in range(402)]
+
+    assert numbers == [1, *range(1_000_001, 1_000_402)]
+
+
+def test_curl_shows_each_event_at_once(web: WebProcess) -> None:
+    curl = shutil.which("curl")
+    assert curl, "curl is not installed"
+    job_id = web.submit()
+    address = f"http://127.0.0.1:{web.port}/v1/jobs/{job_id}/events"
+    command = [curl, "-sSN", "-H", f"Authorization: {ADA['Authorization']}", address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as shown:  # noqa: S603 - our own command
+        assert shown.stdout is not None
+        assert [shown.stdout.readline() for _ in range(3)] == [b"retry: 1000\n", b"\n", b"id: 1\n"]
+        seq = web.command("complete", job_id=job_id)["seq"]
+        web.publish(job_id, first=seq, count=1, event="job.completed")
+        rest = shown.stdout.read()
+
+        assert shown.wait(30) == 0
+    assert f"id: {seq}\n".encode() in rest
+
+
+def _request(job_id: str) -> bytes:
+    lines = (
+        f"GET /v1/jobs/{job_id}/events HTTP/1.1",
+        "Host: longhaul",
+        f"Authorization: {ADA['Authorization']}",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

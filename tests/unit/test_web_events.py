@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobs.errors import Unavailable
 from jobs.events import EventType
 from tests.web_world import ADA, BOB, World, event_of
 from web import event_stream
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from werkzeug.wrappers import Response
+
+    from jobs.ports import Topic
 
 
 class Reader:
@@ -151,7 +154,7 @@ def test_a_quiet_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -
         assert reader.next() == ": keep-alive\n\n"
 
 
-def test_a_drain_ends_the_stream_and_refuses_the_next() -> None:
+def test_a_drain_ends_the_stream_and_the_next_ones_at_once() -> None:
     world = World()
     job_id = world.submit()["id"]
 
@@ -160,7 +163,84 @@ def test_a_drain_ends_the_stream_and_refuses_the_next() -> None:
         world.hub.drain()
         assert reader.rest() == []
     with reading(world, job_id) as reader:
-        assert reader.response.status_code == 503
+        assert reader.response.status_code == 200
+        assert reader.next() == "retry: 1000\n\n"
+        assert reader.rest() == []
+
+
+@pytest.mark.parametrize(("accept", "status"), [("text/event-stream", 200), ("*/*", 503)])
+def test_only_who_is_an_event_source_is_let_back_without_an_error_while_the_bus_is_away(
+    monkeypatch: pytest.MonkeyPatch, accept: str, status: int
+) -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    def refuse(topic: Topic) -> None:
+        raise Unavailable("events", f"no {topic} (test)")
+
+    monkeypatch.setattr(world.events, "add", refuse)
+
+    with reading(world, job_id, headers={"Accept": accept}) as reader:
+        assert reader.response.status_code == status
+    assert not world.hub._watchers  # noqa: SLF001 - that nothing is left is the promise
+
+
+def test_a_head_request_gets_the_headers_and_holds_nothing() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    answer = world.client.head(f"/v1/jobs/{job_id}/events", headers=ADA)
+
+    assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
+    assert not world.hub._watchers  # noqa: SLF001 - that nothing is left is the promise
+
+
+def test_a_long_log_is_told_whole_to_who_comes_late() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+    world.events.publish(event_of(job, 1_000_001, EventType.STARTED))
+    for number in range(1_000_002, 1_006_000):
+        world.events.publish(event_of(job, number, text="x" * 200))
+    world.complete(job.id, seq=6_000)
+
+    with reading(world, job.id) as reader:
+        numbers = [message["seq"] for message in reader.rest()]
+
+    assert numbers == [1, *range(1_000_001, 1_006_001)]
+
+
+def test_what_is_missed_while_the_log_is_told_is_read_as_well() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+
+    with reading(world, job.id) as reader:
+        reader.next()
+        topics, world.events.topics = world.events.topics, set()
+        world.events.publish(event_of(job, 1_000_001, EventType.STARTED))
+        world.events.lose_touch()
+        started = reader.next()  # the log has been read, and what it said is on its way
+        world.complete(job.id, seq=2)
+        world.events.lose_touch()
+        world.events.topics = topics
+        end = reader.rest()
+
+    assert kinds(messages(started)) == ["job.started"]
+    assert kinds(end) == ["job.completed"]
+
+
+def test_a_redriven_job_is_told_past_its_first_end() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+    world.events.publish(event_of(job, 1_000_001, EventType.STARTED))
+    failed = world.fail(job.id)
+    world.events.publish(event_of(job, failed.seq, EventType.FAILED))
+    world.client.post(f"/v1/jobs/{job.id}/redrive", headers=ADA)
+
+    with reading(world, job.id) as reader:
+        told = messages(reader.next())
+        world.hub.drain()
+
+    assert kinds(told) == ["job.queued", "job.started", "job.failed", "job.queued"]
 
 
 def test_what_was_missed_is_read_from_the_log() -> None:
@@ -173,7 +253,7 @@ def test_what_was_missed_is_read_from_the_log() -> None:
         world.events.publish(event_of(job, 1_000_001, EventType.STARTED))
         world.events.topics = topics
         world.events.publish(event_of(job, 1_000_002, text="x"))
-        read = messages(reader.next() + reader.next())
+        read = messages(reader.next())
 
     assert kinds(read) == ["job.started", "job.delta"]
 
