@@ -170,9 +170,10 @@ class SocketListener:
         self._send(watch, [told.message for told in missed.told])
 
     def _send(self, watch: Watch, messages: list[str]) -> None:
+        for message in messages:
+            self._outbox.wait_for_room()  # a log may be longer than what an outbox holds
+            self._outbox.offer(text_frame(message))
         with self._lock:
-            for message in messages:
-                self._outbox.offer(text_frame(message))
             held, watch.held = watch.held or [], None
             for heard, frame in held:
                 self._pass_on(watch, heard, frame)

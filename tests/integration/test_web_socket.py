@@ -116,6 +116,19 @@ def test_a_reader_that_catches_up_gets_everything(web: WebProcess) -> None:
     assert told == list(range(2, 102))
 
 
+def test_a_long_log_is_told_whole_to_who_comes_late(web: WebProcess) -> None:
+    job_id = web.submit()
+    web.publish(job_id, first=1_000_001, count=1, event="job.started")
+    web.publish(job_id, first=1_000_002, count=3_000, size=1_000)
+    with web.connect() as client:
+        client.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+        assert receive(client)["type"] == "subscribed"
+
+        told = [receive(client)["seq"] for _ in range(3_002)]
+
+    assert told == [1, *range(1_000_001, 1_003_002)]
+
+
 def test_a_whole_job_is_watched(web: WebProcess) -> None:
     job_id = web.submit()
     with web.connect(headers={**ADA, "X-Amzn-Trace-Id": TRACE}) as client:
