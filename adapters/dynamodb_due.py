@@ -1,4 +1,4 @@
-"""The sweep's view of the table: the sparse index of jobs that are not ended, by due time."""
+"""The sweep's view of the table: the sparse index of jobs that someone must look at, by time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from adapters.aws_errors import code_of, translating
+from adapters.aws_errors import code_of, suppressing_refusal, translating
 from adapters.dynamodb_row import from_item, number, text, time, write_steps
 from adapters.schema import OPEN_JOBS
 from jobs.due import SHARDS
@@ -96,3 +96,19 @@ class DynamoDBDueJobs:
                     return False
                 raise
         return True
+
+    def let_go(self, job: Job) -> None:
+        """Take an ended job out of the index, if its due time is still as in `job`."""
+        if job.due_at is None:
+            return
+        with translating(_PART), suppressing_refusal():
+            self.client.update_item(
+                TableName=self.table,
+                Key={"JobId": text(job.id)},
+                ConditionExpression="DueAt = :old AND JobStatus = :status",
+                UpdateExpression="REMOVE DueShard, DueAt",
+                ExpressionAttributeValues={
+                    ":old": time(job.due_at),
+                    ":status": text(job.status),
+                },
+            )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jobs import seq
 from jobs.due import due_shard
 from jobs.errors import RecordUnreadable
+from jobs.events import TERMINAL_EVENTS, Event
 from jobs.job import (
     InferenceConfig,
     Inline,
@@ -69,6 +70,7 @@ def to_item(job: Job) -> dict[str, Value]:
         "StartTimeoutS": _write_seconds(job.start_timeout),
         "RunTimeoutS": _write_seconds(job.run_timeout),
         "RetentionS": _write_seconds(job.retention),
+        "WebhookUrl": text(job.webhook) if job.webhook else None,
         "Timeline": write_steps(job.timeline),
         **state_attributes(job),
     }
@@ -94,11 +96,11 @@ def state_attributes(job: Job) -> dict[str, Value | None]:
         "LeaseUntil": time(job.lease_until) if job.lease_until else None,
         "StartedAt": time(job.started_at) if job.started_at else None,
         "EndedAt": time(job.ended_at) if job.ended_at else None,
-        "Error": _write_error(job.error) if job.error else None,
+        "Error": write_error(job.error) if job.error else None,
         **placed,
         "Usage": _write_usage(result.usage) if result and result.usage else None,
         "StopReason": text(result.stop_reason) if result and result.stop_reason else None,
-        # The sparse index has the jobs that are not ended, and no others.
+        # The sparse index has the jobs that are not ended, or not announced, and no others.
         "DueShard": text(due_shard(job.id)) if job.due_at else None,
         "DueAt": time(job.due_at) if job.due_at else None,
         "Sweeps": number(job.sweeps) if job.sweeps else None,
@@ -126,7 +128,8 @@ def write_steps(steps: tuple[Step, ...]) -> Value:
     return {"L": [{"M": _write_step(step)} for step in steps]}
 
 
-def _write_error(error: JobError) -> Value:
+def write_error(error: JobError) -> Value:
+    """Write why a job, or its last attempt, failed."""
     return {
         "M": {
             "Code": text(error.code),
@@ -168,6 +171,7 @@ def _read(item: Item) -> Job:
         start_timeout=_read_seconds(item, "StartTimeoutS"),
         run_timeout=_read_seconds(item, "RunTimeoutS"),
         retention=_read_seconds(item, "RetentionS"),
+        webhook=read_webhook(item),
         queued_at=_read_time(item, "QueuedAt"),
         due_at=_read_time(item, "DueAt"),
         sweeps=int(item["Sweeps"]["N"]) if "Sweeps" in item else 0,
@@ -176,7 +180,7 @@ def _read(item: Item) -> Job:
         lease_until=_read_time(item, "LeaseUntil"),
         started_at=_read_time(item, "StartedAt"),
         ended_at=_read_time(item, "EndedAt"),
-        error=_read_error(item),
+        error=read_error(item),
         result=_read_result(item),
         timeline=tuple(_read_step(step["M"]) for step in item["Timeline"]["L"]),
     )
@@ -187,6 +191,28 @@ def read_trace(item: Item) -> Trace:
     header = item.get("TraceHeader")
     trace = Trace.from_xray(header["S"]) if header else None
     return trace or Trace(id=TraceId(item["TraceId"]["S"]))
+
+
+def read_webhook(item: Item) -> str | None:
+    """Read who is to be told of the end."""
+    return item["WebhookUrl"]["S"] if "WebhookUrl" in item else None
+
+
+def read_end(item: Item) -> Event | None:
+    """Read how an ended job ended, or None where the row says of no end."""
+    status = JobStatus(item["JobStatus"]["S"])
+    if status not in TERMINAL_EVENTS or "EndedAt" not in item:
+        return None
+    return Event(
+        job=JobId(item["JobId"]["S"]),
+        user=UserId(item["UserId"]["S"]),
+        seq=int(item["Seq"]["N"]),
+        type=TERMINAL_EVENTS[status],
+        at=read_time(item["EndedAt"]["S"]),
+        trace_id=read_trace(item).id,
+        attempt=int(item["Attempt"]["N"]),
+        error=read_error(item),
+    )
 
 
 def _read_time(item: Item, name: str) -> datetime | None:
@@ -224,7 +250,8 @@ def _read_usage(fields: Item) -> Usage:
     )
 
 
-def _read_error(item: Item) -> JobError | None:
+def read_error(item: Item) -> JobError | None:
+    """Read why a job, or its last attempt, failed."""
     if "Error" not in item:
         return None
     error = item["Error"]["M"]

@@ -26,7 +26,7 @@ from jobs.errors import (
     PositionLost,
 )
 from jobs.event_log import PAGE
-from jobs.events import message_of
+from jobs.events import message_of, terminal_event
 from jobs.job import JobStatus
 from jobs.ports import Heard, topic_of_job, topic_of_user
 from jobs.shard_leases import ShardLease
@@ -202,6 +202,13 @@ class MemoryJobStore:
             self._write(replace(row, due_at=until))
             return True
 
+    def let_go(self, job: Job) -> None:
+        """Never look again at an ended job, if its due time is still as in `job`."""
+        with self._lock:
+            row = self._jobs.get(job.id)
+            if row is not None and (row.due_at, row.status) == (job.due_at, job.status):
+                self._write(replace(row, due_at=None))
+
     def _held(self, claim: Claim) -> Job:
         job = self._jobs.get(claim.job_id)
         if (
@@ -368,6 +375,8 @@ class MemoryChangeStream:
                         model=after.model,
                         trace=after.trace,
                         not_before=after.not_before,
+                        end=terminal_event(after),
+                        webhook=after.webhook,
                     ),
                 )
             )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 OPEN_JOBS = "OpenJobs"
 USER_JOBS = "UserJobs"
+DUE_DELIVERIES = "DueDeliveries"
 TTL_ATTRIBUTE = "ExpiresAt"
 STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
 ANSWERS = "answers"
@@ -23,8 +24,8 @@ _OBJECTS_OUTLIVE_ROWS_DAYS = 2  # DynamoDB may take two days to delete what has 
 def jobs_table(name: str) -> CreateTableInputTypeDef:
     """Define the table of jobs.
 
-    `UserJobs` lists a user's jobs by time; `OpenJobs` is sparse: only jobs that are not ended
-    have a `DueShard`, and the sweep reads it by `DueAt`.
+    `UserJobs` lists a user's jobs by time; `OpenJobs` is sparse: only jobs that are not ended,
+    or whose end is to be announced, have a `DueShard`, and the sweep reads it by `DueAt`.
     """
     return {
         "TableName": name,
@@ -99,6 +100,40 @@ def rejected_table(jobs: str) -> CreateTableInputTypeDef:
 def rejected_table_name(jobs: str) -> str:
     """Name the table of rejected records after the jobs' table."""
     return f"{jobs}_Rejected"
+
+
+def deliveries_table(jobs: str) -> CreateTableInputTypeDef:
+    """Define the table of deliveries: one item an announcement, under its job.
+
+    `DueDeliveries` is sparse, as `OpenJobs` is; it holds whole items, because most are due once.
+    """
+    return {
+        "TableName": deliveries_table_name(jobs),
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [
+            {"AttributeName": "JobId", "KeyType": "HASH"},
+            {"AttributeName": "EventId", "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [
+            {"AttributeName": attribute, "AttributeType": "S"}
+            for attribute in ("JobId", "EventId", "DueShard", "DueAt")
+        ],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": DUE_DELIVERIES,
+                "KeySchema": [
+                    {"AttributeName": "DueShard", "KeyType": "HASH"},
+                    {"AttributeName": "DueAt", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            },
+        ],
+    }
+
+
+def deliveries_table_name(jobs: str) -> str:
+    """Name the table of deliveries after the jobs' table."""
+    return f"{jobs}_Deliveries"
 
 
 def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:

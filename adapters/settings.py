@@ -7,6 +7,8 @@ here nor among the stand-ins' own is a mistake, and is refused.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from datetime import timedelta
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.retry import DEFAULT_POLICY, RetryPolicy
 from jobs.shards import Start
@@ -42,6 +45,10 @@ _REDIS = (
 _NEVER = -1  # Lambda's way to say that no record is too old
 _OLDEST_SECONDS = 7 * 86_400  # Lambda's most
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
+_SECRET = "whsec_"  # noqa: S105 - how Standard Webhooks' secrets begin
+_SECRET_BYTES = (24, 64)  # the specification's
+_MOST_TRIES = 20
+_LONGEST_SCHEDULE_SECONDS = 7 * 86_400  # a delivery is kept that much longer than its job
 _KIB = 1024
 _MIB = 1024 * _KIB
 
@@ -86,6 +93,12 @@ class Settings(BaseSettings):
     feed_batch: int = Field(default=1000, ge=1, le=1000)
     feed_max_record_age_seconds: int = -1
     sweep_seconds: float = Field(default=5, ge=0.1, le=600)
+
+    webhook_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_allow_loopback: bool = False
+    webhook_schedule: Annotated[tuple[timedelta, ...], NoDecode] = SCHEDULE
+    webhook_timeout_seconds: float = Field(default=15, ge=0.1, le=40)  # under a try's lease
+    webhook_concurrency: int = Field(default=8, ge=1, le=200)
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -132,6 +145,33 @@ class Settings(BaseSettings):
         if len({key for _, _, key in pairs}) < len(pairs):
             raise ValueError("names one key twice")
         return {key: user for user, _, key in pairs}
+
+    @field_validator("webhook_secrets", mode="before")
+    @classmethod
+    def _read_secrets(cls, value: object) -> tuple[str, ...]:
+        """Read `whsec_...,whsec_...`; all of them sign."""
+        if isinstance(value, tuple):
+            return value
+        secrets = tuple(one.strip() for one in str(value).split(",") if one.strip())
+        if not all(_is_secret(one) for one in secrets):
+            raise ValueError("must be whsec_...,whsec_..., each with 24 to 64 bytes in base64")
+        return secrets
+
+    @field_validator("webhook_schedule", mode="before")
+    @classmethod
+    def _read_schedule(cls, value: object) -> tuple[timedelta, ...]:
+        """Read `0,5,300`: the seconds before each try, after the one before it."""
+        if isinstance(value, tuple):
+            return value
+        numbers = [number.strip() for number in str(value).split(",")]
+        if not all(number.isascii() and number.isdigit() for number in numbers):
+            raise ValueError("must be whole seconds, such as 0,5,300")
+        seconds = [int(number[:9]) for number in numbers]
+        if seconds[0] != 0 or len(seconds) > _MOST_TRIES:
+            raise ValueError(f"must begin with 0 and name {_MOST_TRIES} tries at most")
+        if sum(seconds) > _LONGEST_SCHEDULE_SECONDS:
+            raise ValueError("must be over within 7 days")
+        return tuple(timedelta(seconds=one) for one in seconds)
 
     @field_validator("feed_max_record_age_seconds")
     @classmethod
@@ -181,6 +221,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if wrong:
         raise Misconfigured("; ".join(wrong))
     return settings
+
+
+def _is_secret(text: str) -> bool:
+    if not text.startswith(_SECRET):
+        return False
+    try:
+        key = base64.b64decode(text.removeprefix(_SECRET), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    least, most = _SECRET_BYTES
+    return least <= len(key) <= most
 
 
 def _variable(field: str) -> str:

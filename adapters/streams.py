@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
-from adapters.dynamodb_row import read_trace
+from adapters.dynamodb_row import read_end, read_trace, read_webhook
 from adapters.raw_record import raw_json
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, UnreadRecord
@@ -188,6 +188,8 @@ def _read_image(item: dict[str, Value]) -> Image:
         model=ModelId(item["Model"]["S"]),
         trace=read_trace(item),
         not_before=read_time(item["NotBefore"]["S"]) if "NotBefore" in item else None,
+        end=read_end(item),
+        webhook=read_webhook(item),
     )
 
 

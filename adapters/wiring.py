@@ -12,6 +12,7 @@ from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_
 from adapters.bedrock import BedrockModel
 from adapters.bootstrap import check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
+from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.dynamodb_rejected import DynamoDBRejectedRecords
@@ -21,6 +22,7 @@ from adapters.keys import SettingsAuthenticator
 from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
 from adapters.process import process_name
+from adapters.public_http import PublicHttp
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_log import RedisEventLog
 from adapters.redis_nudges import RedisNudges
@@ -31,7 +33,11 @@ from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
+from adapters.webhooks import WebhookAnnouncer
+from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
+from jobs.deliver import DeliverParts
+from jobs.delivery import DeliveryKind
 from jobs.errors import Unavailable
 from jobs.job import WorkerId
 from jobs.redrive import RedriveParts
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
     from jobs.answer import KeptAnswers
+    from jobs.delivery_ports import Announcer, Deliveries
     from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.ports import (
@@ -73,6 +80,7 @@ class WebAdapters:
     submit: SubmitParts
     cancel: CancelParts
     redrive: RedriveParts
+    deliveries: Deliveries
     store: JobStore
     objects: ObjectStore
     source: EventSource
@@ -91,6 +99,7 @@ class FeedAdapters:
     stream: ChangeStream
     leases: ShardLeases
     rejected: RejectedRecords
+    deliveries: DynamoDBDeliveries
     due: DueJobs
     store: JobStore
     events: EventBus
@@ -119,6 +128,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
     store = _job_store(dynamodb, settings)
     objects = S3ObjectStore(client=s3, bucket=settings.bucket)
     bus = RedisEventBus(client, log)
+    deliveries = _deliveries(dynamodb, settings)
     process = process_name("web")
     return WebAdapters(
         submit=SubmitParts(
@@ -138,11 +148,13 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             store=store,
             events=bus,
             feed=bus,
+            announcing=AnnounceParts(deliveries=deliveries, clock=clock, log=log),
             clock=clock,
             log=log,
             process=process,
             attempts=settings.retry_policy.max_calls,
         ),
+        deliveries=deliveries,
         store=store,
         objects=objects,
         source=RedisEventSource(client, log),
@@ -193,6 +205,33 @@ def open_worker_parts(
     return parts, leases
 
 
+def open_deliver_parts(settings: Settings) -> DeliverParts:
+    """Make what a worker delivers with, on connections of its own: jobs never wait for these."""
+    clock, connections = SystemClock(), settings.webhook_concurrency
+    dynamodb = connect_dynamodb(connections=connections)
+    s3 = connect_s3(connections=connections, for_callers=True)
+    announcers: dict[DeliveryKind, Announcer] = {}
+    if settings.webhook_secrets:
+        http = PublicHttp(
+            allow_loopback=settings.webhook_allow_loopback,
+            seconds=settings.webhook_timeout_seconds,
+        )
+        announcers[DeliveryKind.WEBHOOK] = WebhookAnnouncer(
+            secrets=settings.webhook_secrets, http=http, clock=clock
+        )
+    return DeliverParts(
+        deliveries=_deliveries(dynamodb, settings),
+        announcers=announcers,
+        store=_job_store(dynamodb, settings),
+        objects=S3ObjectStore(client=s3, bucket=settings.bucket),
+        clock=clock,
+        log=get_log(),
+        schedule=settings.webhook_schedule,
+        url_lifetime=settings.url_lifetime,
+        source=f"urn:longhaul:{settings.table}",
+    )
+
+
 def open_slots(settings: Settings) -> FallbackSlots:
     """Make a worker's limiter: shared through Redis, or its own while Redis is away."""
     log, room = get_log(), settings.worker_concurrency
@@ -221,6 +260,7 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
         ),
         leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(settings.table)),
         rejected=_rejected_records(dynamodb, settings),
+        deliveries=_deliveries(dynamodb, settings),
         due=DynamoDBDueJobs(client=dynamodb, table=settings.table, log=log),
         store=_job_store(dynamodb, settings),
         events=RedisEventBus(client, log),
@@ -270,6 +310,14 @@ def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:
     return DynamoDBJobStore(
         client=client,
         table=settings.table,
+        retention=timedelta(days=settings.retention_days),
+    )
+
+
+def _deliveries(client: DynamoDBClient, settings: Settings) -> DynamoDBDeliveries:
+    return DynamoDBDeliveries(
+        client=client,
+        jobs=settings.table,
         retention=timedelta(days=settings.retention_days),
     )
 

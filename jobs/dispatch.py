@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from jobs.announce import Announcement
 from jobs.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime, timedelta
 
+    from jobs.events import Event
     from jobs.job import JobId, JobStatus, ModelId, UserId
     from jobs.trace import Trace
 
@@ -25,13 +28,15 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """What a change left in the row, as far as dispatch cares."""
+    """What a change left in the row, as far as dispatch cares; `end` tells how an ended job did."""
 
     status: JobStatus
     user: UserId
     model: ModelId
     trace: Trace
     not_before: datetime | None = None
+    end: Event | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +78,26 @@ def wants_worker(record: ChangeRecord) -> bool:
     if record.after is None or not record.after.status.is_pending:
         return False
     return record.before is None or not record.before.is_pending
+
+
+def ends_in(records: Iterable[ChangeRecord]) -> list[Image]:
+    """Give the image of each record in which a job ended."""
+    return [
+        record.after
+        for record in records
+        if record.after is not None
+        and record.after.end is not None
+        and not (record.before is not None and record.before.is_terminal)
+    ]
+
+
+def announcements_for(images: Iterable[Image]) -> list[Announcement]:
+    """Say which ends someone wants to be told of."""
+    return [
+        Announcement(event=image.end, url=image.webhook)
+        for image in images
+        if image.end is not None and image.webhook is not None
+    ]
 
 
 def is_too_old(record: ChangeRecord, now: datetime, *, most: timedelta | None) -> bool:

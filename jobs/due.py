@@ -1,7 +1,8 @@
 """Due: when someone should look at a job again, if nothing has moved it until then.
 
 Rows that are not ended stand in a sparse index by this time, spread over SHARDS partition keys so
-that no single one is hot. Ended rows leave the index.
+that no single one is hot. Ended rows leave the index; one whose end is to be announced leaves it
+when the announcement is certain (jobs/announce.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SHARDS = 16
 DISPATCH_GRACE = timedelta(seconds=30)  # far above the feed's usual milliseconds
 RETRY_GRACE = timedelta(seconds=3)  # far above a timer's; the timer may have died with its worker
+ANNOUNCE_GRACE = timedelta(seconds=30)  # the feed makes the delivery long before
 LONGEST_GRACE = timedelta(minutes=15)
 
 

@@ -10,6 +10,8 @@ LonghaulError                 code and message, fit to be shown to a caller
 ├── NoResult                  it ended without a result
 ├── NotRedrivable             only a job that failed, expired or was cancelled can be redriven
 ├── JobMoved                  the row is no longer as the writer read it; read again and decide
+├── DeliveryNotFound          no such announcement of this job
+├── DeliveryMoved             a delivery was taken or replayed by another meanwhile
 ├── ClaimLost                 the row has moved on: this claim may neither pay nor write
 ├── DeadlinePassed            the job's time to finish is over while it runs
 ├── HandedOver                this worker drains: another is to go on with the job
@@ -106,6 +108,18 @@ class JobMoved(LonghaulError):
     """The row is no longer as the writer read it."""
 
     code = "job_moved"
+
+
+class DeliveryNotFound(LonghaulError):
+    """The job has no such announcement."""
+
+    code = "delivery_not_found"
+
+
+class DeliveryMoved(LonghaulError):
+    """A delivery was taken or replayed by another: whoever tried it may not write any more."""
+
+    code = "delivery_moved"
 
 
 class DeadlinePassed(LonghaulError):

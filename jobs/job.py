@@ -130,7 +130,8 @@ class Job:
     holder: it fences writers and numbers events (jobs/seq.py). `seq` is the number of the last
     state event. `retry_counts` are the policy's counters. `queued_at` is when the job began to
     wait: at its creation, or at its last redrive. `due_at` is when someone should look at it again
-    (None once it has ended), and `sweeps` how often someone did.
+    (None once it has ended and its end is announced), and `sweeps` how often someone did.
+    `webhook` is the URL that is told of its end.
     """
 
     id: JobId
@@ -150,6 +151,7 @@ class Job:
     start_timeout: timedelta | None = None
     run_timeout: timedelta | None = None
     retention: timedelta | None = None
+    webhook: str | None = None
     queued_at: datetime | None = None
     due_at: datetime | None = None
     sweeps: int = 0

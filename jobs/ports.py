@@ -2,8 +2,8 @@
 
 Each method's promises are one sentence each; tests/contracts/ runs one suite a port on every
 implementation, the in-memory one and the real one alike. Any method may raise `Unavailable`.
-Ports of paid answers are in jobs/answer.py, of the limiter in jobs/slots.py, and what only the
-feed needs is in jobs/feed_ports.py.
+Ports of paid answers are in jobs/answer.py, of the limiter in jobs/slots.py, of announcements
+in jobs/delivery_ports.py, and what only the feed needs is in jobs/feed_ports.py.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ class DueJobs(Protocol):
     """The jobs that nobody has moved in time; the sweep's view of the table."""
 
     def find(self, now: datetime, *, limit: int) -> Sequence[Job]:
-        """Find up to `limit` jobs that are not ended and whose time to look again has come."""
+        """Find up to `limit` jobs whose time to look again has come.
+
+        They are not ended, or their end is still to be announced.
+        """
 
     def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:
         """Move the time to look again, and say whether it was still as in `job`.
@@ -120,6 +123,9 @@ class DueJobs(Protocol):
         Of sweepers that race with the same job in hand, one is told yes. Without `swept` it is a
         look that leads to nothing: it is neither counted nor told in the timeline.
         """
+
+    def let_go(self, job: Job) -> None:
+        """Never look again at an ended job, if its time to is still as in `job`."""
 
 
 class ObjectStore(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs import seq
+from jobs.announce import announce, announcement_of
 from jobs.errors import JobMoved, NotRedrivable
 from jobs.events import queued_event
 from jobs.job import JobStatus
@@ -13,6 +14,7 @@ from jobs.outcome import Redriven
 from jobs.timeline import MOST_STEPS_TO_REDRIVE, Step, StepName
 
 if TYPE_CHECKING:
+    from jobs.announce import AnnounceParts
     from jobs.job import Job
     from jobs.ports import Clock, EventBus, JobStore, Log, Nudge
 
@@ -26,6 +28,7 @@ class RedriveParts:
     store: JobStore
     events: EventBus
     feed: Nudge
+    announcing: AnnounceParts
     clock: Clock
     log: Log
     process: str
@@ -41,6 +44,8 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
         raise NotRedrivable(f"job {job.id} is {job.status}; only an ended one without a result is")
     if len(job.timeline) >= MOST_STEPS_TO_REDRIVE:
         raise NotRedrivable(f"job {job.id} has been redriven too often; submit a new one")
+    if job.due_at is not None and (ended := announcement_of(job)) is not None:
+        announce([ended], parts.announcing)  # the row is about to forget this end
     now = parts.clock.now()
     redriven = Redriven(
         at=now,

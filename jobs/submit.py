@@ -46,6 +46,7 @@ class JobRequest:
     start_timeout: timedelta | None = None
     run_timeout: timedelta | None = None
     retention: timedelta | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ def _new_job(job_id: JobId, request: JobRequest, prompt: Payload, parts: SubmitP
         start_timeout=request.start_timeout,
         run_timeout=request.run_timeout,
         retention=request.retention,
+        webhook=request.webhook,
         queued_at=request.accepted_at,
         seq=seq.QUEUED,
         timeline=(accepted, replace(accepted, name=StepName.WRITTEN, at=written_at)),

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobs.announce import announce, announcement_of
 from jobs.due import is_first_look, next_due_at, second_look_at
 from jobs.errors import JobMoved, Misconfigured, Unavailable
 from jobs.expire import ExpireParts, expire_job, expiry_of
@@ -23,6 +24,7 @@ from jobs.timeline import Step, StepName
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from jobs.announce import AnnounceParts
     from jobs.job import Job
     from jobs.ports import Clock, DueJobs, EventBus, JobStore, Log, TaskQueue
 
@@ -37,6 +39,7 @@ class SweepParts:
     store: JobStore
     events: EventBus
     queue: TaskQueue
+    announcing: AnnounceParts
     clock: Clock
     log: Log
     process: str
@@ -75,6 +78,9 @@ def _move_or_pass_over(job: Job, now: datetime, parts: SweepParts) -> list[Task]
 
 def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
     """Expire the job, or put it off and make its task; None where there is nothing to do yet."""
+    if job.status.is_terminal:
+        _announce(job, parts)
+        return None
     if is_first_look(job):
         if parts.due.put_off(job, second_look_at(now, parts.lease), None):
             parts.log.info("lease_seen_over", job_id=job.id, trace_id=job.trace.id)
@@ -87,6 +93,13 @@ def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
         return None
     parts.log.warning("job_swept", job_id=job.id, trace_id=job.trace.id, status=job.status)
     return Task.of(job, now=now, by=parts.process)
+
+
+def _announce(job: Job, parts: SweepParts) -> None:
+    """Make sure of the announcement, whatever the feed has seen; then nothing is due any more."""
+    if (ended := announcement_of(job)) is not None:
+        announce([ended], parts.announcing)
+    parts.due.let_go(job)
 
 
 def _expire(job: Job, parts: SweepParts) -> None:

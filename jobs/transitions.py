@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from jobs import seq
-from jobs.due import first_due_at
+from jobs.due import ANNOUNCE_GRACE, first_due_at
 from jobs.job import JobStatus
 from jobs.outcome import Cancelled, Completed, Expired, Failed, Redriven, Retrying
 
@@ -116,7 +116,8 @@ def changed(job: Job, change: Change) -> Job:
 
 
 def _ended(job: Job, status: JobStatus, at: datetime) -> Job:
-    return replace(job, status=status, ended_at=at, not_before=None, due_at=None, sweeps=0)
+    due_at = None if job.webhook is None else at + ANNOUNCE_GRACE
+    return replace(job, status=status, ended_at=at, not_before=None, due_at=due_at, sweeps=0)
 
 
 def _waiting(job: Job) -> Job:

@@ -16,8 +16,12 @@ from adapters.memory import (
     MemoryTaskQueue,
     SteadyLeases,
 )
+from adapters.memory_deliveries import MemoryDeliveries, MemoryDeliveryQueue
+from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.claim import Claim, ClaimTerms
+from jobs.deliver import DeliverParts
+from jobs.delivery import SCHEDULE
 from jobs.due import first_due_at
 from jobs.errors import ClaimLost, ModelError, Unavailable
 from jobs.expire import ExpireParts
@@ -467,10 +471,38 @@ def redrive_parts(store: MemoryJobStore, **changes: Any) -> RedriveParts:  # noq
         store=store,
         events=events,
         feed=events,
+        announcing=announce_parts(),
         clock=ManualClock(),
         log=RecordingLog(),
         process="web@test:1",
         attempts=DEFAULT_POLICY.max_calls,
+    )
+    return replace(parts, **changes)
+
+
+def announce_parts(**changes: Any) -> AnnounceParts:  # noqa: ANN401 - its fields
+    """Make what ends are announced with, all of it in memory."""
+    parts = AnnounceParts(
+        deliveries=MemoryDeliveries(),
+        queue=MemoryDeliveryQueue(),
+        clock=ManualClock(),
+        log=RecordingLog(),
+    )
+    return replace(parts, **changes)
+
+
+def deliver_parts(**changes: Any) -> DeliverParts:  # noqa: ANN401 - its fields
+    """Make what a worker delivers with, all of it in memory; nobody is told."""
+    parts = DeliverParts(
+        deliveries=MemoryDeliveries(),
+        announcers={},
+        store=MemoryJobStore(),
+        objects=MemoryObjectStore(),
+        clock=ManualClock(),
+        log=RecordingLog(),
+        schedule=SCHEDULE,
+        url_lifetime=timedelta(hours=1),
+        source="urn:longhaul:Test",
     )
     return replace(parts, **changes)
 
@@ -482,6 +514,7 @@ def sweep_parts(store: MemoryJobStore, **changes: Any) -> SweepParts:  # noqa: A
         store=store,
         events=MemoryEvents(),
         queue=MemoryTaskQueue(),
+        announcing=announce_parts(),
         clock=ManualClock(),
         log=RecordingLog(),
         process="feed@test:1",

@@ -14,7 +14,7 @@ from adapters.memory import (
 from jobs.job import Job, JobId
 from jobs.shard_leases import FeedId
 from jobs.shards import Shard, Start, StreamName
-from tests.builders import RecordingLog, a_job
+from tests.builders import RecordingLog, a_job, announce_parts
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import KEEP_EVERY, ShardKeeper
 
@@ -125,6 +125,7 @@ class Feeds:
                 stream=self.stream,
                 keeper=keeper,
                 queue=self.queue,
+                announcing=announce_parts(),
                 rejected=self.rejected,
                 nudges=QuietNudges(),
                 clock=self.clock,

@@ -15,6 +15,7 @@ from adapters.memory import (
     MemoryObjectStore,
     MemoryTickets,
 )
+from adapters.memory_deliveries import MemoryDeliveries
 from jobs.claim import Claim
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
@@ -24,13 +25,14 @@ from tests.builders import (
     FixedChance,
     Logged,
     RecordingLog,
+    announce_parts,
     cancel_parts,
     claim_terms,
     redrive_parts,
     submit_parts,
 )
 from web.app import create_app, hub_of
-from web.parts import WebParts
+from web.parts import WebhookTerms, WebParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +73,8 @@ class World:
     store: MemoryJobStore = field(default_factory=MemoryJobStore)
     objects: MemoryObjectStore = field(default_factory=MemoryObjectStore)
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+    webhooks: WebhookTerms = field(default_factory=WebhookTerms)
     log: WebRecordingLog = field(default_factory=WebRecordingLog)
 
     def __post_init__(self) -> None:
@@ -88,8 +92,15 @@ class World:
             ),
             cancel=cancel_parts(self.store, events=self.events, clock=self.clock, log=self.log),
             redrive=redrive_parts(
-                self.store, events=self.events, feed=self.events, clock=self.clock, log=self.log
+                self.store,
+                events=self.events,
+                feed=self.events,
+                clock=self.clock,
+                log=self.log,
+                announcing=announce_parts(deliveries=self.deliveries),
             ),
+            deliveries=self.deliveries,
+            webhooks=self.webhooks,
             store=self.store,
             objects=self.objects,
             source=self.events,

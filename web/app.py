@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from jobs.errors import LonghaulError
 from web.caller import trace_of
+from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
 from web.health_routes import HealthRoutes
 from web.hub import Hub
@@ -37,6 +38,7 @@ def create_app(parts: WebParts) -> Flask:
     _add_common_ground(app, parts)
     JobRoutes(parts, writer).add_to(app)
     EventRoutes(parts, hub, writer).add_to(app)
+    DeliveryRoutes(parts).add_to(app)
     HealthRoutes(parts, hub).add_to(app)
     SocketRoutes(parts, hub, writer).add_to(app)
     return app

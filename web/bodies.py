@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import InferenceConfig
 from jobs.prompt import Prompt
+from jobs.webhook import LONGEST_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,6 @@ NOT_YET = frozenset(
     {
         "body",
         "documents",
-        "webhook",
     }
 )
 MAX_METADATA = 50
@@ -131,6 +131,12 @@ class InferenceBody(_Body):
     stop_sequences: Annotated[list[StopSequence], Field(max_length=4)] | None = None
 
 
+class WebhookBody(_Body):
+    """`webhook`; what the URL may be depends on the deployment (web/job_routes.py)."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
+
+
 class JobBody(_Body):
     """The body of `POST /v1/jobs`; null stands for a field that was left out."""
 
@@ -140,6 +146,7 @@ class JobBody(_Body):
     system: Text | None = None
     inference_config: InferenceBody | None = None
     metadata: Metadata | None = None
+    webhook: WebhookBody | None = None
     start_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
     run_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
     retention_s: Annotated[int, Field(ge=60, le=LONGEST_RETENTION_S)] | None = None

@@ -11,7 +11,7 @@ from adapters.settings import read_settings
 from adapters.wiring import open_web_parts
 from jobs.job import ModelId
 from web.app import create_app, hub_of
-from web.parts import WebLog, WebParts
+from web.parts import WebhookTerms, WebLog, WebParts
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,6 +28,7 @@ def open_app(settings: Settings) -> Flask:
             submit=adapters.submit,
             cancel=adapters.cancel,
             redrive=adapters.redrive,
+            deliveries=adapters.deliveries,
             store=adapters.store,
             objects=adapters.objects,
             source=adapters.source,
@@ -41,6 +42,10 @@ def open_app(settings: Settings) -> Flask:
             default_model=ModelId(settings.default_model),
             max_request_bytes=settings.max_request_bytes,
             url_lifetime=settings.url_lifetime,
+            webhooks=WebhookTerms(
+                are_signed=bool(settings.webhook_secrets),
+                allow_loopback=settings.webhook_allow_loopback,
+            ),
             longest_retention=timedelta(days=settings.retention_days),
             allowed_origins=settings.allowed_origins,
         )

@@ -13,6 +13,7 @@ from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, Stored, parse_jo
 from jobs.redrive import redrive_job
 from jobs.results import get_own_job, result_of
 from jobs.submit import JobRequest, submit_job
+from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
 from web.caller import identify_caller
 from web.job_json import links_of, retry_after_seconds, write_timeline
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from jobs.job import Job, UserId
+    from web.bodies import WebhookBody
     from web.job_json import JobWriter
     from web.parts import WebParts
 
@@ -51,6 +53,7 @@ class JobRoutes:
         data = read_json_body(request, max_bytes=self._parts.max_request_bytes)
         body, prompt = read_job_body(parse_json(data))
         self._check_retention(body.retention)
+        self._check_webhook(body.webhook)
         job = submit_job(
             JobRequest(
                 user=user,
@@ -64,6 +67,7 @@ class JobRoutes:
                 start_timeout=body.start_timeout,
                 run_timeout=body.run_timeout,
                 retention=body.retention,
+                webhook=body.webhook.url if body.webhook else None,
             ),
             self._parts.submit,
         )
@@ -115,6 +119,19 @@ class JobRoutes:
             detail = f"must be {longest.total_seconds():g} at most here"
             problem = FieldProblem(field="retention_s", detail=detail)
             raise InvalidRequest(f"retention_s {detail}", problems=(problem,))
+
+    def _check_webhook(self, asked: WebhookBody | None) -> None:
+        """Refuse a webhook that could not be signed, or that may not be called."""
+        if asked is None:
+            return
+        terms = self._parts.webhooks
+        detail: str | None = "is not offered here: this deployment has no secret to sign it with"
+        if terms.are_signed:
+            detail = problem_with_url(asked.url, allow_loopback=terms.allow_loopback)
+        if detail is not None:
+            field = "webhook.url" if terms.are_signed else "webhook"
+            problem = FieldProblem(field=field, detail=detail)
+            raise InvalidRequest(f"{field} {detail}", problems=(problem,))
 
     def _caller(self) -> UserId:
         return identify_caller(request.headers, self._parts.authenticator)

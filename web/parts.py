@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from jobs.cancel import CancelParts
+    from jobs.delivery_ports import Deliveries
     from jobs.event_log import EventLog
     from jobs.job import ModelId
     from jobs.ports import Authenticator, Chance, Clock, EventSource, JobStore, ObjectStore
@@ -31,6 +32,14 @@ class WebLog(Log, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebhookTerms:
+    """Whether webhooks are signed here at all, and whether they may lead to loopback."""
+
+    are_signed: bool = False
+    allow_loopback: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebParts:
     """The ports, and the few settings that show in answers.
 
@@ -43,6 +52,7 @@ class WebParts:
     submit: SubmitParts
     cancel: CancelParts
     redrive: RedriveParts
+    deliveries: Deliveries
     store: JobStore
     objects: ObjectStore
     source: EventSource
@@ -57,4 +67,5 @@ class WebParts:
     max_request_bytes: int
     url_lifetime: timedelta
     longest_retention: timedelta
+    webhooks: WebhookTerms = field(default_factory=WebhookTerms)
     allowed_origins: frozenset[str] = field(default_factory=frozenset)

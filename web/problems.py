@@ -12,6 +12,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from jobs.errors import (
     ClaimLost,
+    DeliveryMoved,
+    DeliveryNotFound,
     InvalidRequest,
     JobExists,
     JobMoved,
@@ -68,6 +70,8 @@ ANSWERS: Mapping[type[LonghaulError], Answer] = {
         title="No such job",
         detail="there is no job with this id, or it is not yours",
     ),
+    DeliveryNotFound: Answer(status=HTTPStatus.NOT_FOUND, title="No such announcement"),
+    DeliveryMoved: Answer(status=HTTPStatus.CONFLICT, title="Delivery has moved on"),
     JobExists: Answer(status=HTTPStatus.CONFLICT, title="Job exists"),
     JobNotEnded: Answer(status=HTTPStatus.CONFLICT, title="Job has not ended"),
     JobMoved: Answer(status=HTTPStatus.CONFLICT, title="Job has moved on"),

@@ -14,14 +14,16 @@ from celery import Celery
 from kombu.log import get_logger
 
 from jobs.errors import Unavailable
-from workers.messages import RUN_TASK, write_message
+from workers.messages import ANNOUNCE_TASK, RUN_TASK, Message, write_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jobs.delivery import DeliveryKey
     from jobs.task import Task
 
 RUN_QUEUE = "longhaul.run"
+ANNOUNCE_QUEUE = "longhaul.announce"
 _log = get_logger(__name__)
 
 
@@ -85,21 +87,48 @@ class CeleryTaskQueue:
 
     def enqueue(self, tasks: Sequence[Task]) -> None:
         """Hand tasks to the broker; when it returns, the broker has them all."""
-        if not tasks:
-            return
-        try:
-            # All tasks go to Redis in one pipeline, which is done when the block ends.
-            with self._celery.producer_or_acquire() as producer, producer.batch():
-                for task in tasks:
-                    message = write_message(task)
-                    self._celery.send_task(
-                        RUN_TASK,
-                        args=(task.job_id,),
-                        kwargs=message.fields,
-                        headers=message.headers,
-                        queue=RUN_QUEUE,
-                        producer=producer,
-                        retry=False,
-                    )
-        except (kombu.exceptions.KombuError, OSError) as error:
-            raise Unavailable("broker", f"Redis takes no tasks ({type(error).__name__})") from error
+        messages = [(task.job_id, write_message(task)) for task in tasks]
+        _send(
+            self._celery,
+            RUN_TASK,
+            RUN_QUEUE,
+            [((job_id,), message) for job_id, message in messages],
+        )
+
+
+class CeleryDeliveryQueue:
+    """jobs.delivery_ports.DeliveryQueue."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def enqueue(self, keys: Sequence[DeliveryKey]) -> None:
+        """Hand a task for each to the broker; when it returns, the broker has them all."""
+        _send(
+            self._celery,
+            ANNOUNCE_TASK,
+            ANNOUNCE_QUEUE,
+            [((key.job, key.event, key.trace), Message(fields={}, headers={})) for key in keys],
+        )
+
+
+def _send(
+    celery: Celery, name: str, queue: str, messages: Sequence[tuple[tuple[str, ...], Message]]
+) -> None:
+    """Send all messages to Redis in one pipeline, which is done when this returns."""
+    if not messages:
+        return
+    try:
+        with celery.producer_or_acquire() as producer, producer.batch():
+            for args, message in messages:
+                celery.send_task(
+                    name,
+                    args=args,
+                    kwargs=message.fields,
+                    headers=message.headers,
+                    queue=queue,
+                    producer=producer,
+                    retry=False,
+                )
+    except (kombu.exceptions.KombuError, OSError) as error:
+        raise Unavailable("broker", f"Redis takes no tasks ({type(error).__name__})") from error

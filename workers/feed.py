@@ -1,8 +1,8 @@
 """The feed: turns change records into tasks, and remembers how far it got.
 
-A checkpoint is written after the tasks are with the broker and what nobody could read is set
-aside, never before: a feed that dies in between tells some tasks twice, which costs nothing, and
-loses none.
+A checkpoint is written after the tasks are with the broker, the deliveries of ended jobs are made
+and what nobody could read is set aside, never before: a feed that dies in between tells some
+tasks twice, which costs nothing, and loses none.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.dispatch import ChangeRecord, is_too_old, tasks_for
+from jobs.announce import announce
+from jobs.dispatch import ChangeRecord, announcements_for, ends_in, is_too_old, tasks_for
 from jobs.errors import LeaseLost, LonghaulError, PositionLost, RecordUnreadable
 from jobs.shards import Checkpoint
 from workers.patient_reader import PatientReader
 from workers.rejections import Rejections
 
 if TYPE_CHECKING:
+    from jobs.announce import AnnounceParts
     from jobs.feed_ports import ChangeStream, RejectedRecords
     from jobs.ports import Clock, Log, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
@@ -46,6 +48,7 @@ class FeedParts:
     stream: ChangeStream
     keeper: ShardKeeper
     queue: TaskQueue
+    announcing: AnnounceParts
     rejected: RejectedRecords
     nudges: Nudges
     clock: Clock
@@ -142,6 +145,7 @@ class Feed:
         self._parts.queue.enqueue(tasks)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
+        announce(announcements_for(ends_in(records)), self._parts.announcing)
         self._note_too_old(shard, len(records) - len(young))
 
     def _set_aside(self, shard: ShardId, batch: Batch) -> list[RecordUnreadable]:

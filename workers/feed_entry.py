@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.wiring import open_feed_parts
+from jobs.announce import AnnounceParts
 from jobs.shard_leases import FeedId
 from jobs.sweep import SweepParts
-from workers.broker import CeleryTaskQueue, make_celery
+from jobs.sweep_deliveries import SweepDeliveriesParts
+from workers.broker import CeleryDeliveryQueue, CeleryTaskQueue, make_celery
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import ShardKeeper
 from workers.start import read_settings_or_exit
@@ -18,16 +21,26 @@ from workers.sweeper import Sweeper
 if TYPE_CHECKING:
     from adapters.settings import Settings
     from adapters.wiring import FeedAdapters
+    from jobs.delivery_ports import DeliveryQueue
     from jobs.ports import TaskQueue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queues:
+    """The broker's queues, as the feed sees them."""
+
+    tasks: TaskQueue
+    deliveries: DeliveryQueue
 
 
 def main() -> None:
     """Run feed and sweeper until SIGTERM."""
     settings = read_settings_or_exit("feed")
     adapters = open_feed_parts(settings)
-    queue = CeleryTaskQueue(make_celery(settings.redis_url, connections=10))
-    feed = _make_feed(settings, adapters, queue)
-    sweeper = _make_sweeper(settings, adapters, queue)
+    celery = make_celery(settings.redis_url, connections=10)
+    queues = Queues(tasks=CeleryTaskQueue(celery), deliveries=CeleryDeliveryQueue(celery))
+    feed = _make_feed(settings, adapters, queues)
+    sweeper = _make_sweeper(settings, adapters, queues)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: feed.stop())
     sweeper.start()
@@ -35,7 +48,7 @@ def main() -> None:
     sweeper.stop()
 
 
-def _make_feed(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) -> Feed:
+def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Feed:
     return Feed(
         FeedParts(
             stream=adapters.stream,
@@ -47,7 +60,8 @@ def _make_feed(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) -> 
                 log=adapters.log,
                 start=settings.feed_start,
             ),
-            queue=queue,
+            queue=queues.tasks,
+            announcing=_announcing(adapters, queues),
             rejected=adapters.rejected,
             nudges=adapters.nudges,
             clock=adapters.clock,
@@ -60,17 +74,24 @@ def _make_feed(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) -> 
     )
 
 
-def _make_sweeper(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) -> Sweeper:
+def _make_sweeper(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Sweeper:
     return Sweeper(
         SweepParts(
             due=adapters.due,
             store=adapters.store,
             events=adapters.events,
-            queue=queue,
+            queue=queues.tasks,
+            announcing=_announcing(adapters, queues),
             clock=adapters.clock,
             log=adapters.log,
             process=adapters.process,
             lease=settings.lease,
+        ),
+        deliveries=SweepDeliveriesParts(
+            due=adapters.deliveries,
+            queue=queues.deliveries,
+            clock=adapters.clock,
+            log=adapters.log,
         ),
         lease=SweepLease(
             leases=adapters.leases,
@@ -79,6 +100,15 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queue: TaskQueue) 
             log=adapters.log,
         ),
         every=settings.sweep_seconds,
+    )
+
+
+def _announcing(adapters: FeedAdapters, queues: Queues) -> AnnounceParts:
+    return AnnounceParts(
+        deliveries=adapters.deliveries,
+        queue=queues.deliveries,
+        clock=adapters.clock,
+        log=adapters.log,
     )
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobs.delivery import DeliveryKey, EventId
+from jobs.errors import InvalidRequest
+from jobs.job import parse_job_id
 from jobs.task import read_task, write_task
+from jobs.trace import TraceId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.task import Task
 
 RUN_TASK = "longhaul.run"
+ANNOUNCE_TASK = "longhaul.announce"
 TRACE_HEADER = "x-amzn-trace-id"
 
 
@@ -35,6 +40,15 @@ def read_message(job_id: object, message: Message) -> Task:
     """Read a task. Raises InvalidRequest: whoever can reach Redis can send anything."""
     trace = message.headers.get(TRACE_HEADER, "")
     return read_task({**message.fields, "job_id": job_id, "trace": trace})
+
+
+def read_delivery_key(job_id: object, event_id: object, trace_id: object) -> DeliveryKey:
+    """Read which delivery a task names. Raises InvalidRequest, as `read_message` does."""
+    texts = (job_id, event_id, trace_id)
+    job = parse_job_id(job_id) if isinstance(job_id, str) else None
+    if job is None or not all(isinstance(one, str) and one for one in texts):
+        raise InvalidRequest("a task that names no delivery")
+    return DeliveryKey(job=job, event=EventId(str(event_id)), trace=TraceId(str(trace_id)))
 
 
 def headers_of(request: Mapping[str, object]) -> dict[str, str]:

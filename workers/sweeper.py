@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import Misconfigured, Unavailable
 from jobs.sweep import BATCH, sweep
+from jobs.sweep_deliveries import BATCH_OF_DELIVERIES, sweep_deliveries
 from workers.shard_keeper import KEEP_EVERY
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.sweep import SweepParts
+    from jobs.sweep_deliveries import SweepDeliveriesParts
     from workers.sweep_lease import SweepLease
 
 
@@ -27,8 +29,16 @@ _STOPS_WITHIN_SECONDS = 3.0  # a sweep under way; what it leaves is due again
 class Sweeper:
     """Sweeps while the lease is ours; outlives any part that goes away for a while."""
 
-    def __init__(self, parts: SweepParts, *, lease: SweepLease, every: float) -> None:
+    def __init__(
+        self,
+        parts: SweepParts,
+        *,
+        deliveries: SweepDeliveriesParts,
+        lease: SweepLease,
+        every: float,
+    ) -> None:
         self._parts = parts
+        self._deliveries = deliveries
         self._lease = lease
         self._every = timedelta(seconds=every)
         # An even part of `every`, often enough for the lease.
@@ -55,7 +65,16 @@ class Sweeper:
             return
         while sweep(self._parts) == BATCH and not self._stop.is_set() and self._lease.hold():
             pass  # a full batch: there is more
+        self._sweep_deliveries()
         self._swept_at = now
+
+    def _sweep_deliveries(self) -> None:
+        while (
+            sweep_deliveries(self._deliveries) == BATCH_OF_DELIVERIES
+            and not self._stop.is_set()
+            and self._lease.hold()
+        ):
+            pass
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.errors import InvalidRequest
-from workers.messages import RUN_TASK, Message, headers_of, read_message
+from workers.messages import (
+    ANNOUNCE_TASK,
+    RUN_TASK,
+    Message,
+    headers_of,
+    read_delivery_key,
+    read_message,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
     from celery.app.task import Task as CeleryTask
 
     from jobs.ports import Log
+    from workers.messenger import Messenger
     from workers.turnstile import Turnstile
 
 
-def register_tasks(celery: Celery, turnstile: Turnstile, log: Log) -> None:
+def register_tasks(celery: Celery, turnstile: Turnstile, messenger: Messenger, log: Log) -> None:
     """Make the tasks of a worker process."""
 
     @celery.task(name=RUN_TASK, bind=True, shared=False)
@@ -23,5 +31,12 @@ def register_tasks(celery: Celery, turnstile: Turnstile, log: Log) -> None:
         headers = headers_of(vars(self.request))
         try:
             turnstile.enter(read_message(job_id, Message(fields=fields, headers=headers)))
+        except InvalidRequest as error:
+            log.warning("task_unreadable", reason=str(error))
+
+    @celery.task(name=ANNOUNCE_TASK, shared=False)
+    def announce(job_id: object, event_id: object, trace_id: object, /) -> None:
+        try:
+            messenger.take(read_delivery_key(job_id, event_id, trace_id))
         except InvalidRequest as error:
             log.warning("task_unreadable", reason=str(error))

@@ -9,13 +9,14 @@ from celery.signals import worker_shutting_down
 from adapters.clock import SystemClock
 from adapters.kept_answers import AnswersInEither
 from adapters.logs import get_log
-from adapters.wiring import open_slots, open_worker_parts
+from adapters.wiring import open_deliver_parts, open_slots, open_worker_parts
 from jobs.errors import Unavailable
-from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
+from workers.broker import ANNOUNCE_QUEUE, RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.carrier import Carrier
 from workers.desk import Desk
 from workers.drain import Drain
 from workers.leases import RenewingLeases
+from workers.messenger import Messenger
 from workers.start import read_settings_or_exit
 from workers.tasks import register_tasks
 from workers.timers import Timers
@@ -47,7 +48,8 @@ def main() -> None:
     desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=Timers(clock=clock, log=log))
     slots = open_slots(settings)
     turnstile = Turnstile(desk=desk, slots=slots, room=settings.worker_concurrency, log=log)
-    register_tasks(celery, turnstile, log)
+    messenger = Messenger(parts=open_deliver_parts(settings), room=settings.webhook_concurrency)
+    register_tasks(celery, turnstile, messenger, log)
     drain = Drain(
         desk=desk, turnstile=turnstile, leases=leases, log=log, grace=settings.drain_seconds
     )
@@ -61,7 +63,7 @@ def main() -> None:
                 "worker",
                 "--pool=threads",
                 f"--concurrency={_INTAKE_THREADS}",
-                f"--queues={RUN_QUEUE}",
+                f"--queues={RUN_QUEUE},{ANNOUNCE_QUEUE}",
                 "--loglevel=WARNING",
                 "--without-gossip",
                 "--without-mingle",
@@ -69,6 +71,7 @@ def main() -> None:
             ]
         )
     finally:  # Celery has no tasks any more; the jobs have until the drain hands them over
+        messenger.close()
         turnstile.wait_until_empty()
         slots.leave()
 

@@ -33,6 +33,7 @@ def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
         "table Contract_Bootstrap is there",
         "table Contract_Bootstrap_Feed is there",
         "table Contract_Bootstrap_Rejected is there",
+        "table Contract_Bootstrap_Deliveries is there",
         "bucket contract-bootstrap is there",
     ]
 
@@ -40,8 +41,10 @@ def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
 def test_rows_and_rejected_records_expire(environ: dict[str, str], clients: Clients) -> None:
     ensure_resources(environ)
 
-    for table in ("Contract_Bootstrap", "Contract_Bootstrap_Rejected"):
-        ttl = clients.dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    for table in ("", "_Rejected", "_Deliveries"):
+        ttl = clients.dynamodb.describe_time_to_live(TableName=f"Contract_Bootstrap{table}")[
+            "TimeToLiveDescription"
+        ]
         assert ttl.get("AttributeName") == "ExpiresAt"
 
 

@@ -24,6 +24,7 @@ from jobs import seq
 from jobs.job import JobId
 from jobs.shard_leases import FeedId
 from jobs.task import Task
+from tests.builders import announce_parts
 from tests.contracts.test_events import Silent
 from tests.stack import http, wait_until
 from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
@@ -387,6 +388,7 @@ def read_the_stream_again(clients: Clients, queue: CeleryTaskQueue) -> None:
                 log=Silent(),
             ),
             queue=queue,
+            announcing=announce_parts(),
             rejected=MemoryRejectedRecords(),
             nudges=NoNudges(),
             clock=SystemClock(),

@@ -126,6 +126,10 @@ class SimStore(_Port):
         """Put off."""
         return self._ask("put_off", lambda: self.world.rows.put_off(job, until, swept))
 
+    def let_go(self, job: Job) -> None:
+        """Let go, unless the store is away."""
+        self._ask("let_go", lambda: self.world.rows.let_go(job))
+
     def _ask(self, verb: str, act: Callable[[], T], writer: Claim | None = None) -> T:
         """Send it, perhaps in vain; or do it, and perhaps lose the answer on the way back."""
         world = self.world

@@ -22,6 +22,7 @@ from jobs.shards import ShardId
 from jobs.submit import JobRequest, SubmitParts, submit_job
 from jobs.sweep import BATCH, SweepParts, sweep
 from jobs.trace import Trace, TraceId
+from tests.builders import announce_parts
 from tests.simulation.baton import MILLISECOND, SECOND, START, Baton, Crashed, Process
 from tests.simulation.ports import (
     SimChance,
@@ -254,6 +255,7 @@ class World:
             store=store,
             events=SimEvents(self, process),
             queue=SimQueue(self, process),
+            announcing=announce_parts(),
             clock=SimClock(self, process),
             log=SimLog(self),
             process=process.name,
@@ -329,6 +331,7 @@ class World:
                 store=store,
                 events=SimEvents(self, process),
                 feed=SimEvents(self, process),
+                announcing=announce_parts(),
                 clock=SimClock(self, process),
                 log=SimLog(self),
                 process=process.name,

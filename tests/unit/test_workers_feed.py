@@ -23,7 +23,7 @@ from jobs.rejected import RejectedRecord
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, Shard, ShardId, Start, StreamName
 from jobs.task import Task
-from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job, store_away
+from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job, announce_parts, store_away
 from tests.feeds import Feeds, NamedStreams, QuietNudges, WideStream, insert
 from tests.feeds import some_jobs as jobs
 from workers.feed import Feed, FeedParts
@@ -50,6 +50,7 @@ def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts: 
             log=log,
         ),
         queue=MemoryTaskQueue(),
+        announcing=announce_parts(),
         rejected=MemoryRejectedRecords(),
         nudges=QuietNudges(),
         clock=clock,

@@ -14,7 +14,16 @@ from jobs.errors import InvalidRequest, Unavailable
 from jobs.job import JobStatus, ModelId, UserId, new_job_id
 from jobs.task import Task
 from jobs.trace import Trace, TraceId
-from tests.builders import JOB_ID, NOW, RecordingLog, a_job, a_task, a_trace, run_parts
+from tests.builders import (
+    JOB_ID,
+    NOW,
+    RecordingLog,
+    a_job,
+    a_task,
+    a_trace,
+    deliver_parts,
+    run_parts,
+)
 from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.desk import Desk
 from workers.messages import (
@@ -25,6 +34,7 @@ from workers.messages import (
     read_message,
     write_message,
 )
+from workers.messenger import Messenger
 from workers.tasks import register_tasks
 from workers.timers import Timers
 from workers.turnstile import Turnstile
@@ -152,7 +162,8 @@ class Worker:
         self.turnstile = Turnstile(
             desk=desk, slots=LocalSlots(capacity=2, share=1), room=2, log=self.log
         )
-        register_tasks(self.celery, self.turnstile, self.log)
+        self.messenger = Messenger(parts=deliver_parts(log=self.log), room=1)
+        register_tasks(self.celery, self.turnstile, self.messenger, self.log)
 
     def receive(self, job_id: object, message: Message) -> None:
         """Run the task as a worker does that has read it from the broker."""

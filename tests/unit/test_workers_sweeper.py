@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.memory import ManualClock, MemoryJobStore, MemoryShardLeases, MemoryTaskQueue
+from adapters.memory_deliveries import MemoryDeliveries, MemoryDeliveryQueue
 from jobs.claim import Claim
 from jobs.due import DISPATCH_GRACE
 from jobs.errors import Unavailable
@@ -14,6 +15,7 @@ from jobs.job import Job, JobId, JobStatus
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import StreamName
 from jobs.sweep import BATCH, SweepParts, sweep
+from jobs.sweep_deliveries import SweepDeliveriesParts
 from jobs.timeline import Step, StepName
 from tests import builders
 from tests.builders import (
@@ -61,7 +63,11 @@ def a_sweeper(
         clock=parts.clock,
         log=parts.log,
     )
-    return Sweeper(parts, lease=lease, every=every)
+    deliveries = MemoryDeliveries()
+    sweeping = SweepDeliveriesParts(
+        due=deliveries, queue=MemoryDeliveryQueue(), clock=parts.clock, log=parts.log
+    )
+    return Sweeper(parts, deliveries=sweeping, lease=lease, every=every)
 
 
 def log_of(parts: SweepParts) -> RecordingLog:

@@ -1,0 +1,66 @@
+"""Announce: make the delivery of each end that someone wants to be told of.
+
+The row is the outbox. The feed makes the delivery when it sees the row turn terminal, before its
+checkpoint moves. And because a stream is trimmed after a day, the terminal write itself leaves the
+row in the sweep's index for a moment more (jobs/transitions.py): the sweep makes the same delivery
+once again, which changes nothing, and only then lets the row go. A redrive before that makes it,
+too. So no end is lost, and none is told under two ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobs.delivery import Delivery
+from jobs.events import terminal_event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs.delivery_ports import Deliveries, DeliveryQueue
+    from jobs.events import Event
+    from jobs.job import Job
+    from jobs.ports import Clock, Log
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Announcement:
+    """That a job ended, and who wants to be told."""
+
+    event: Event
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnounceParts:
+    """What announcing needs; without `queue` the sweep triggers the deliveries."""
+
+    deliveries: Deliveries
+    clock: Clock
+    log: Log
+    queue: DeliveryQueue | None = None
+
+
+def announcement_of(job: Job) -> Announcement | None:
+    """Say what is to be announced of a row; None where it has not ended or nobody wants it."""
+    event = terminal_event(job)
+    if event is None or job.webhook is None:
+        return None
+    return Announcement(event=event, url=job.webhook)
+
+
+def announce(announcements: Sequence[Announcement], parts: AnnounceParts) -> None:
+    """Make the deliveries, then their tasks; repeatable. Raises Unavailable."""
+    now = parts.clock.now()
+    made = [Delivery.of(one.event, one.url, now=now) for one in announcements]
+    for delivery in made:
+        parts.deliveries.add(delivery)
+        parts.log.info(
+            "delivery_made",
+            job_id=delivery.event.job,
+            trace_id=delivery.event.trace_id,
+            event_id=delivery.id,
+        )
+    if made and parts.queue is not None:
+        parts.queue.enqueue([delivery.key for delivery in made])

@@ -1,0 +1,85 @@
+"""The REST calls about deliveries: who was told of a job's end, and telling them again."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Response, g, request
+
+from jobs.delivery import EventId
+from jobs.errors import JobNotFound
+from jobs.job import parse_job_id
+from jobs.results import get_own_job
+from jobs.times import written_time
+from web.caller import identify_caller
+from web.json_text import write_json
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from jobs.delivery import Delivery
+    from jobs.job import JobId
+    from web.parts import WebParts
+
+
+class DeliveryRoutes:
+    """GET and POST under /v1/jobs/{id}/deliveries, each for the caller's own jobs only."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+
+    def add_to(self, app: Flask) -> None:
+        """Add the routes."""
+        here = "/v1/jobs/<job_id>/deliveries"
+        app.add_url_rule(here, "deliveries", self.show)
+        app.add_url_rule(f"{here}/<event_id>/replay", "replay", self.replay, methods=["POST"])
+
+    def show(self, job_id: str) -> Response:
+        """Show each announcement of the job, with its tries."""
+        found = self._parts.deliveries.of_job(self._own_job_id(job_id))
+        return _json_response({"deliveries": [write_delivery(one) for one in found]})
+
+    def replay(self, job_id: str, event_id: str) -> Response:
+        """Tell an announcement again, soon."""
+        delivery = self._parts.deliveries.replay(
+            self._own_job_id(job_id), EventId(event_id), self._parts.clock.now()
+        )
+        return _json_response(write_delivery(delivery), status=HTTPStatus.ACCEPTED)
+
+    def _own_job_id(self, text: str) -> JobId:
+        user = identify_caller(request.headers, self._parts.authenticator)
+        job_id = parse_job_id(text)
+        if job_id is None:
+            raise JobNotFound("no job can have this id")
+        g.job_id = job_id
+        return get_own_job(job_id, user, self._parts.store).id
+
+
+def write_delivery(delivery: Delivery) -> dict[str, object]:
+    """Give the contract's delivery."""
+    return {
+        "event_id": delivery.id,
+        "event": delivery.event.type,
+        "kind": delivery.kind,
+        "url": delivery.url,
+        "state": delivery.state,
+        "tries": delivery.tries,
+        "next_try_at": written_time(delivery.not_before) if delivery.not_before else None,
+        "log": [
+            {
+                "number": one.number,
+                "at": written_time(one.at),
+                "took_s": one.took.total_seconds(),
+                "status": one.status,
+                "error": one.error,
+            }
+            for one in delivery.log
+        ],
+    }
+
+
+def _json_response(value: object, *, status: int = 200) -> Response:
+    response = Response(write_json(value) + "\n", status=status, content_type="application/json")
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
