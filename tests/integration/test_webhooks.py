@@ -1,0 +1,157 @@
+"""Announcements through real processes: a worker and Redis are killed, a receiver refuses."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.stack import LocalStack, RedisServer, System, http, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SETTINGS = {
+    "LONGHAUL_WEBHOOK_SECRETS": SECRET,
+    "LONGHAUL_WEBHOOK_ALLOW_LOOPBACK": "true",
+    "LONGHAUL_WEBHOOK_SCHEDULE": "0,1,1,2,1,1,1,1,1,1",
+    "LONGHAUL_SWEEP_SECONDS": "0.5",
+}
+REFUSALS = 4
+
+
+@dataclass
+class Receiver:
+    """A webhook's receiver that answers 500 to its first calls, and keeps what verifies."""
+
+    refusals: int = 0
+    statuses: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+    def take(self, headers: dict[str, str], body: bytes) -> int:
+        told = Webhook(SECRET).verify(body, headers)  # raises, and so no answer, where it does not
+        self.ids.append(headers["webhook-id"])
+        self.bodies.append(told)
+        self.statuses.append(500 if len(self.statuses) < self.refusals else 204)
+        return self.statuses[-1]
+
+
+@contextmanager
+def receiving(*, refusals: int = 0) -> Iterator[Receiver]:
+    receiver = Receiver(refusals=refusals)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(receiver.take(dict(self.headers.items()), body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield receiver
+        server.shutdown()
+        thread.join(5)
+
+
+class Place:
+    """Stand-ins with a Redis that can be killed by itself."""
+
+    def __init__(self, folder: Path, exits: ExitStack) -> None:
+        self.redis = RedisServer(folder / "redis")
+        self.redis.start()
+        exits.callback(self.redis.kill)
+        named = {"REDIS_URL": self.redis.url}
+        self.stack = exits.enter_context(LocalStack(folder / "stack", named=named))
+
+    def run(self, *processes: str, name: str) -> System:
+        return System(self.stack, processes=processes, settings=SETTINGS, name=name)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as exits:
+        yield Place(tmp_path, exits)
+
+
+def submit(system: System, receiver: Receiver) -> str:
+    body = {"prompt": "Say it. <<stand-in: tokens=3>>", "webhook": {"url": receiver.url}}
+    answer = http.post(f"{system.url}/v1/jobs", json=body)
+    job_id: str = answer.raise_for_status().json()["id"]
+    return job_id
+
+
+def status_of(system: System, job_id: str) -> str:
+    return str(http.get(f"{system.url}/v1/jobs/{job_id}").raise_for_status().json()["status"])
+
+
+def delivery_of(system: System, job_id: str) -> dict[str, Any]:
+    answer = http.get(f"{system.url}/v1/jobs/{job_id}/deliveries").raise_for_status()
+    found = answer.json()["deliveries"]
+    return dict(found[0]) if found else {"state": "none"}
+
+
+def kill(system: System) -> None:
+    assert system.program is not None
+    system.program.kill()
+
+
+def test_a_worker_killed_right_after_its_terminal_row_is_announced_all_the_same(
+    place: Place,
+) -> None:
+    with receiving() as receiver, place.run("web", "feed", name="front") as front:
+        with place.run("worker", name="first") as first:
+            job_id = submit(front, receiver)
+            wait_until(lambda: status_of(front, job_id) == "COMPLETED", "the terminal row")
+            kill(first)
+        with place.run("worker", name="second"):
+            wait_until(
+                lambda: delivery_of(front, job_id)["state"] == "delivered",
+                "the delivery",
+                within=100,  # if the killed worker had the try in its hands: after its lease
+            )
+
+    assert len(set(receiver.ids)) == 1
+    assert receiver.bodies[-1]["data"]["status"] == "COMPLETED"
+    assert receiver.bodies[-1]["data"]["job_id"] == job_id
+
+
+def test_a_receiver_that_refuses_and_a_redis_that_restarts_still_give_one_effective_webhook(
+    place: Place,
+) -> None:
+    with (
+        receiving(refusals=REFUSALS) as receiver,
+        place.run("web", "feed", "worker", name="all") as system,
+    ):
+        job_id = submit(system, receiver)
+        wait_until(lambda: len(receiver.statuses) >= REFUSALS // 2, "refusals")
+        place.redis.kill()
+        place.redis.start()
+        wait_until(
+            lambda: delivery_of(system, job_id)["state"] == "delivered", "the delivery", within=60
+        )
+        delivery = delivery_of(system, job_id)
+
+        assert receiver.statuses == [500] * REFUSALS + [204]
+        assert set(receiver.ids) == {delivery["event_id"]}
+        assert [one["status"] for one in delivery["log"]] == receiver.statuses
+        assert delivery["next_try_at"] is None
+
+        where = f"{system.url}/v1/jobs/{job_id}/deliveries/{delivery['event_id']}/replay"
+        assert http.post(where).status_code == 202
+        wait_until(lambda: len(receiver.statuses) == REFUSALS + 2, "the replay")
+        assert set(receiver.ids) == {delivery["event_id"]}
