@@ -34,6 +34,7 @@ from jobs.submit import JobRequest, SubmitParts
 from jobs.sweep import SweepParts
 from jobs.task import Task
 from jobs.trace import Trace, TraceId
+from workers.late_word import LateWord
 from workers.timers import Timers
 
 if TYPE_CHECKING:
@@ -505,6 +506,13 @@ def deliver_parts(**changes: Any) -> DeliverParts:  # noqa: ANN401 - its fields
         source="urn:longhaul:Test",
     )
     return replace(parts, **changes)
+
+
+def late_word(events: MemoryEvents | None = None) -> LateWord:
+    """Make what a feed tells watchers by, whose moment never comes by itself."""
+    return LateWord(
+        events=events or MemoryEvents(), timers=HeldTimers(ManualClock(), RecordingLog())
+    )
 
 
 def sweep_parts(store: MemoryJobStore, **changes: Any) -> SweepParts:  # noqa: ANN401 - its fields

@@ -14,7 +14,7 @@ from adapters.memory import (
 from jobs.job import Job, JobId
 from jobs.shard_leases import FeedId
 from jobs.shards import Shard, Start, StreamName
-from tests.builders import RecordingLog, a_job, announce_parts
+from tests.builders import RecordingLog, a_job, announce_parts, late_word
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import KEEP_EVERY, ShardKeeper
 
@@ -126,6 +126,7 @@ class Feeds:
                 keeper=keeper,
                 queue=self.queue,
                 announcing=announce_parts(),
+                late_word=late_word(),
                 rejected=self.rejected,
                 nudges=QuietNudges(),
                 clock=self.clock,

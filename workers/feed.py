@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.feed_ports import ChangeStream, RejectedRecords
     from jobs.ports import Clock, Log, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
+    from workers.late_word import LateWord
     from workers.shard_keeper import ShardKeeper
 
 _HOT = timedelta(seconds=1)  # how long a nudge is believed while the stream shows nothing yet
@@ -49,6 +50,7 @@ class FeedParts:
     keeper: ShardKeeper
     queue: TaskQueue
     announcing: AnnounceParts
+    late_word: LateWord
     rejected: RejectedRecords
     nudges: Nudges
     clock: Clock
@@ -90,6 +92,7 @@ class Feed:
                 continue
             if self._parts.nudges.wait(self._parts.poll):
                 hot_until = self._parts.clock.elapsed() + _HOT
+        self._parts.late_word.tell_all_now()
         self._parts.keeper.release_all()
 
     def stop(self) -> None:
@@ -145,7 +148,9 @@ class Feed:
         self._parts.queue.enqueue(tasks)
         if tasks:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
-        announce(announcements_for(ends_in(records)), self._parts.announcing)
+        ended = ends_in(records)
+        announce(announcements_for(ended), self._parts.announcing)
+        self._parts.late_word.tell(ended)
         self._note_too_old(shard, len(records) - len(young))
 
     def _set_aside(self, shard: ShardId, batch: Batch) -> list[RecordUnreadable]:

@@ -13,10 +13,12 @@ from jobs.sweep import SweepParts
 from jobs.sweep_deliveries import SweepDeliveriesParts
 from workers.broker import CeleryDeliveryQueue, CeleryTaskQueue, make_celery
 from workers.feed import Feed, FeedParts
+from workers.late_word import LateWord
 from workers.shard_keeper import ShardKeeper
 from workers.start import read_settings_or_exit
 from workers.sweep_lease import SweepLease
 from workers.sweeper import Sweeper
+from workers.timers import Timers
 
 if TYPE_CHECKING:
     from adapters.settings import Settings
@@ -62,6 +64,9 @@ def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Fe
             ),
             queue=queues.tasks,
             announcing=_announcing(adapters, queues),
+            late_word=LateWord(
+                events=adapters.events, timers=Timers(clock=adapters.clock, log=adapters.log)
+            ),
             rejected=adapters.rejected,
             nudges=adapters.nudges,
             clock=adapters.clock,

@@ -14,7 +14,8 @@ from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from adapters.schema import feed_table_name
-from jobs.due import DISPATCH_GRACE, RETRY_GRACE, next_due_at
+from jobs.due import ANNOUNCE_GRACE, DISPATCH_GRACE, RETRY_GRACE, next_due_at
+from jobs.outcome import Redriven
 from jobs.timeline import Step, StepName
 from tests.builders import RecordingLog
 from tests.contracts.stories import (
@@ -197,3 +198,34 @@ def test_of_sweepers_that_race_each_job_goes_to_one(table: Table) -> None:
         taken = [job.id for batch in pool.map(race, range(SWEEPERS)) for job in batch]
 
     assert sorted(taken) == job_ids
+
+
+@pytest.mark.parametrize("end", [completed, failed])
+def test_an_ended_job_with_a_webhook_is_due_until_it_is_let_go(table: Table, end: type) -> None:
+    job = replace(a_job(), webhook="https://receiver.example/hook")
+    table.store.add(job)
+    held = claim(table.store, job.id)
+    ended = table.store.settle(held, end(held, after(5)))
+    due_at = after(5) + ANNOUNCE_GRACE
+    assert table.due.find(due_at - MOMENT, limit=10) == []
+    assert table.due.find(due_at, limit=10) == [ended]
+
+    table.due.let_go(ended)
+    table.due.let_go(ended)
+
+    assert table.due.find(after(10_000_000), limit=10) == []
+    assert table.store.get(job.id) == replace(ended, due_at=None)
+
+
+def test_a_job_that_waits_again_is_not_let_go(table: Table) -> None:
+    job = replace(a_job(), webhook="https://receiver.example/hook")
+    table.store.add(job)
+    held = claim(table.store, job.id)
+    ended = table.store.settle(held, failed(held, after(5)))
+    again = table.store.change(
+        ended, Redriven(at=after(6), seq=ended.seq + 1_000_000, max_attempts=9, steps=())
+    )
+
+    table.due.let_go(ended)
+
+    assert table.store.get(job.id).due_at == again.due_at is not None

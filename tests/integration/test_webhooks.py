@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from standardwebhooks import Webhook
+from websockets.sync.client import connect
 
-from tests.stack import LocalStack, RedisServer, System, http, wait_until
+from adapters.dynamodb_jobs import DynamoDBJobStore
+from jobs.job import JobId
+from tests.contracts.stories import claim, completed
+from tests.stack import Clients, LocalStack, RedisServer, System, http, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,3 +161,26 @@ def test_a_receiver_that_refuses_and_a_redis_that_restarts_still_give_one_effect
         assert http.post(where).status_code == 202
         wait_until(lambda: len(receiver.statuses) == REFUSALS + 2, "the replay")
         assert set(receiver.ids) == {delivery["event_id"]}
+
+
+def test_watchers_and_receiver_are_told_of_an_end_that_its_worker_never_told(
+    place: Place,
+) -> None:
+    """The test is the worker: it writes the terminal row by the product's own store, and dies."""
+    clients = Clients.of(place.stack.environ)
+    store = DynamoDBJobStore(client=clients.dynamodb, table="LLM_Jobs", retention=timedelta(days=1))
+    with receiving() as receiver, place.run("web", "feed", name="front") as front:
+        job_id = JobId(submit(front, receiver))
+        with connect(f"{front.url.replace('http', 'ws')}/v1/ws", proxy=None) as watcher:
+            watcher.send(json.dumps({"type": "subscribe", "job_id": job_id}))
+            assert json.loads(watcher.recv(timeout=30))["type"] == "subscribed"
+            held = claim(store, job_id, datetime.now(UTC))
+            ended = store.settle(held, completed(held, datetime.now(UTC)))
+            told = json.loads(watcher.recv(timeout=30))
+        assert (told["event"], told["seq"]) == ("job.completed", ended.seq)
+        with place.run("worker", name="late"):
+            wait_until(lambda: delivery_of(front, job_id)["state"] == "delivered", "the delivery")
+    clients.close()
+
+    assert receiver.ids == [f"{job_id}.{ended.seq}"]
+    assert receiver.bodies[0]["data"]["result"]["text"] == "Tea. 🍵"

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.settings import PREFIX, Settings, read_settings
+from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.retry import DEFAULT_POLICY
 from jobs.shards import Start
@@ -217,3 +218,39 @@ def test_everything_that_is_wrong_is_told_at_once(environ: Environ) -> None:
         "PORT",
         "LONGHAUL_LOG_LEVEL",
     ]
+
+
+WEBHOOK_SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def test_webhooks_are_off_until_there_is_a_secret(environ: Environ) -> None:
+    settings = environ.read()
+
+    assert settings.webhook_secrets == ()
+    assert settings.webhook_allow_loopback is False
+    assert settings.webhook_schedule == SCHEDULE
+
+
+def test_secrets_and_schedule_are_lists(environ: Environ) -> None:
+    settings = environ.read(
+        LONGHAUL_WEBHOOK_SECRETS=f"{WEBHOOK_SECRET}, {WEBHOOK_SECRET}",
+        LONGHAUL_WEBHOOK_SCHEDULE="0,5, 300",
+    )
+
+    assert settings.webhook_secrets == (WEBHOOK_SECRET, WEBHOOK_SECRET)
+    assert [wait.total_seconds() for wait in settings.webhook_schedule] == [0, 5, 300]
+
+
+@pytest.mark.parametrize(
+    "value", ["secret", "whsec_", "whsec_short", "whsec_" + "x" * 31, "whsec_" + "A" * 100]
+)
+def test_a_secret_that_is_none_is_refused_and_not_told(environ: Environ, value: str) -> None:
+    told = environ.refusal(LONGHAUL_WEBHOOK_SECRETS=f"{WEBHOOK_SECRET},{value}")
+
+    assert told.startswith("LONGHAUL_WEBHOOK_SECRETS")
+    assert WEBHOOK_SECRET not in told
+
+
+@pytest.mark.parametrize("value", ["", "5", "0,x", "0,-5", "0," * 20 + "0", "0,604801", "0,²"])
+def test_a_schedule_that_is_none_is_refused(environ: Environ, value: str) -> None:
+    assert "LONGHAUL_WEBHOOK_SCHEDULE" in environ.refusal(LONGHAUL_WEBHOOK_SCHEDULE=value)

@@ -20,7 +20,8 @@ from jobs.errors import (
     Unavailable,
     UnreadRecord,
 )
-from jobs.job import JobStatus
+from jobs.events import terminal_event
+from jobs.job import JobError, JobStatus
 from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from tests.builders import JOB_ID, NOW, a_job
 
@@ -383,3 +384,22 @@ def test_a_position_passes_over_records_without_a_number(aws: Aws) -> None:
 
     assert batch.position == Position(FIFTH)
     assert isinstance(batch.records[1], RecordUnreadable)
+
+
+def test_a_row_that_ended_is_read_with_how_and_who_wants_to_know() -> None:
+    error = JobError(code="model_rejected_request", message="No such field", retryable=False)
+    job = a_job(
+        status=JobStatus.FAILED,
+        ended_at=NOW,
+        attempt=2,
+        seq=2_000_004,
+        error=error,
+        webhook="https://receiver.example/hook",
+    )
+    running = to_item(a_job(status=JobStatus.RUNNING))
+
+    change = read(a_record("MODIFY", NewImage=to_item(job), OldImage=running))
+
+    assert change.after is not None
+    assert change.after.end == terminal_event(job)
+    assert change.after.webhook == job.webhook

@@ -23,7 +23,15 @@ from jobs.rejected import RejectedRecord
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, Shard, ShardId, Start, StreamName
 from jobs.task import Task
-from tests.builders import NOW, RecordingLog, ShakyTaskQueue, a_job, announce_parts, store_away
+from tests.builders import (
+    NOW,
+    RecordingLog,
+    ShakyTaskQueue,
+    a_job,
+    announce_parts,
+    late_word,
+    store_away,
+)
 from tests.feeds import Feeds, NamedStreams, QuietNudges, WideStream, insert
 from tests.feeds import some_jobs as jobs
 from workers.feed import Feed, FeedParts
@@ -51,6 +59,7 @@ def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts: 
         ),
         queue=MemoryTaskQueue(),
         announcing=announce_parts(),
+        late_word=late_word(),
         rejected=MemoryRejectedRecords(),
         nudges=QuietNudges(),
         clock=clock,
