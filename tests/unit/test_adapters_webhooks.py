@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -12,6 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from adapters.clock import SystemClock
@@ -24,6 +30,7 @@ from tests.builders import NOW, a_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD_SECRET = "whsec_" + "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -70,7 +77,12 @@ def answer(handler: BaseHTTPRequestHandler, status: int, **headers: str) -> None
 def running(
     respond: Callable[[BaseHTTPRequestHandler], None] | None = None,
 ) -> Iterator[Receiver]:
-    receiver = Receiver(respond)
+    with serving(Receiver(respond)) as receiver:
+        yield receiver
+
+
+@contextmanager
+def serving(receiver: Receiver) -> Iterator[Receiver]:
     thread = threading.Thread(target=receiver.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -205,6 +217,64 @@ def test_https_against_plain_http_fails() -> None:
         url = receiver.url.replace("http:", "https:")
 
         assert announcer().tell(a_delivery(url), BODY).error == "tls_failed"
+
+
+def certify(name: str, folder: Path) -> tuple[Path, Path]:
+    """Make a certificate that names `name` and is its own authority, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = folder / "certificate.pem", folder / "key.pem"
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return pem, secret
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted", "outcome"),
+    [
+        ("hooks.example", True, Answered(status=204)),
+        ("other.example", True, Answered(error="certificate_refused")),
+        ("hooks.example", False, Answered(error="certificate_refused")),
+    ],
+)
+def test_tls_is_verified_for_the_name_of_the_url(
+    name: str,
+    is_trusted: bool,  # noqa: FBT001 - a parameter of the table above
+    outcome: Answered,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pem, secret = certify(name, tmp_path)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem, secret)
+    receiver = Receiver()
+    plain = receiver.server.socket
+    receiver.server.socket = context.wrap_socket(plain, server_side=True)
+    receiver.server.handle_error = lambda *_: None  # type: ignore[method-assign] # a refused handshake
+    http = PublicHttp(allow_loopback=True, seconds=5, resolve=lambda *_: ["127.0.0.1"])
+    calling = WebhookAnnouncer(secrets=(SECRET,), http=http, clock=SystemClock())
+
+    with serving(receiver):
+        answered = calling.tell(a_delivery(f"https://hooks.example:{receiver.port}/"), BODY)
+
+    assert answered == outcome
+    assert len(receiver.calls) == int(outcome.error is None)
 
 
 def test_a_name_that_leads_inside_is_not_called() -> None:
