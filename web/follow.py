@@ -49,11 +49,13 @@ class Place:
     `told` is the last number that was told; `seen` runs ahead of it while deltas are kept back
     because the text before them is missing (`is_whole` is false). Whether a client that comes back
     in mid-text has all of it is not known (`is_whole` is None) until the log says that it had it.
+    `owes_gap` says that the text is not whole, and that the client does not know.
     """
 
     told: int = 0
     seen: int = 0
     is_whole: bool | None = True
+    owes_gap: bool = False
 
     @classmethod
     def after(cls, number: int | None, job: Job) -> Place:
@@ -75,11 +77,13 @@ class Place:
     def hear(self, heard: Heard) -> Verdict:
         """Take an event that comes live."""
         if heard.seq <= self.seen:
-            return Verdict.DROP
+            return Verdict.CATCH_UP if self._was_ahead_of(heard) else Verdict.DROP
         if seq.is_first(heard.seq):
-            self.is_whole = True
-        elif heard.seq != self.seen + 1 or (
-            heard.kind is EventType.COMPLETED and not self.is_whole
+            self.is_whole, self.owes_gap = True, False
+        elif (
+            heard.seq != self.seen + 1
+            or (heard.kind is EventType.COMPLETED and not self.is_whole)
+            or (heard.kind is EventType.DELTA and self.owes_gap)
         ):
             return Verdict.CATCH_UP
         self.seen = heard.seq
@@ -87,6 +91,11 @@ class Place:
             return Verdict.DROP
         self.told = heard.seq
         return Verdict.TELL
+
+    def _was_ahead_of(self, heard: Heard) -> bool:
+        """Tell whether a client has named a number that lies behind its job's end."""
+        is_same_block = seq.epoch_of(heard.seq) == seq.epoch_of(self.seen)
+        return heard.kind.is_terminal and is_same_block and heard.seq < self.seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,8 @@ class CatchUp:
         from one that begins later.
         """
         place = self._place
+        logged = list(logged)
+        self._correct(logged)
         told: list[Told] = []
         is_covered = False
         before = place.reads_from - 1
@@ -129,9 +140,26 @@ class CatchUp:
             is_covered = True
         self._decide(before)
         ending = terminal_event(self._job)
-        if ending is not None and ending.seq > self._place.seen:
-            told += self._advance(_told(ending), is_covered)
+        if ending is not None:
+            if self._is_behind(ending.seq):
+                place.seen = place.told = ending.seq - 1
+                place.is_whole = False
+            if ending.seq > place.seen:
+                told += self._advance(_told(ending), is_covered)
         return told
+
+    def _correct(self, logged: list[Heard]) -> None:
+        """Take back a number that a client has named and that cannot be yet: the log ends before.
+
+        What is told is logged first, so a client never knows more than a log that it has.
+        """
+        if self._place.is_whole is None and logged and self._is_behind(logged[-1].seq):
+            self._place.seen = self._place.told = logged[-1].seq
+
+    def _is_behind(self, number: int) -> bool:
+        """Tell whether the place lies behind a last number, in the same block."""
+        seen = self._place.seen
+        return number < seen and seq.epoch_of(number) == seq.epoch_of(seen)
 
     def _advance(self, event: Told, is_covered: bool) -> Iterator[Told]:  # noqa: FBT001 - private, two callers
         """Tell one event, and before it what is missing."""
@@ -139,9 +167,11 @@ class CatchUp:
         if event.seq != place.seen + 1 and not (is_covered and seq.is_first(event.seq)):
             yield from self._bridge(event)
         if seq.is_first(event.seq):
-            place.is_whole = True
+            place.is_whole, place.owes_gap = True, False
         place.seen = event.seq
         if event.kind is EventType.DELTA and not place.is_whole:
+            if place.owes_gap:
+                yield self._gap(event.seq)
             return
         place.told = event.seq
         if event.kind is EventType.COMPLETED and not place.is_whole:
@@ -153,6 +183,8 @@ class CatchUp:
         """Decide whether a client that came back in mid-text has all of it: if the log had."""
         if self._place.is_whole is None:
             self._place.is_whole = before >= self._place.seen
+            self._place.owes_gap = not self._place.is_whole
+            self.has_gap = self._place.owes_gap and not self._job.status.is_terminal
 
     def _bridge(self, event: Told) -> Iterator[Told]:
         """Tell what lies before an event: from the row where it can be, or else as a gap."""
@@ -211,7 +243,7 @@ class CatchUp:
         self.has_gap = True
         event = self._event(EventType.GAP, number)
         message = {**message_of(event), "seq_from": self._place.told + 1}
-        self._place.told, self._place.is_whole = number, False
+        self._place.told, self._place.is_whole, self._place.owes_gap = number, False, False
         return Told(number, EventType.GAP, write_json(message))
 
     def _with_result(self, event: Told) -> Told:

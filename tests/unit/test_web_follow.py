@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -177,6 +178,44 @@ def test_a_new_attempt_makes_the_text_whole_again() -> None:
     again = life(PIECES, epoch=2)
 
     assert [place.hear(event) for event in again[1:]] == [Verdict.TELL] * (len(again) - 1)
+
+
+RUNNING = a_job(status=JobStatus.RUNNING, epoch=1, seq=1_000_001)
+
+
+def test_who_comes_back_in_mid_text_after_the_log_was_lost_is_told_so() -> None:
+    place = Place.after(EVENTS[4].seq, RUNNING)
+    catch_up_ = CatchUp(place, RUNNING, WRITER)
+    assert catch_up_.run([]) == []
+    assert catch_up_.has_gap
+    assert place.hear(EVENTS[5]) is Verdict.CATCH_UP
+
+    [gap] = catch_up(place, RUNNING, EVENTS[5:6])
+
+    assert (gap["event"], gap["seq_from"], gap["seq"]) == ("stream.gap", *[EVENTS[5].seq] * 2)
+    assert place.hear(EVENTS[6]) is Verdict.DROP
+    [end] = catch_up(place, completed(END), EVENTS[5:])
+    assert end["result"]["text"] == TEXT
+
+
+@pytest.mark.parametrize("after", [EVENTS[-1].seq + 5, 1_999_999, 2_000_000, 9_007_199_254_740_991])
+def test_a_number_that_cannot_be_yet_silences_nothing(after: int) -> None:
+    place = Place.after(after, RUNNING)
+
+    assert catch_up(place, RUNNING, EVENTS[1:4]) == []
+    assert [place.hear(event) for event in EVENTS[4:]] == [Verdict.TELL] * len(EVENTS[4:])
+
+
+def test_a_number_that_cannot_be_yet_does_not_hide_the_end_either() -> None:
+    place = Place.after(1_999_999, RUNNING)
+    assert catch_up(place, RUNNING, []) == []
+    assert place.hear(EVENTS[5]) is Verdict.DROP
+    assert place.hear(EVENTS[-1]) is Verdict.CATCH_UP
+
+    [end] = catch_up(place, completed(END), [])
+
+    assert (end["event"], end["seq"], end["result"]["text"]) == ("job.completed", END, TEXT)
+    assert place.hear(EVENTS[-1]) is Verdict.DROP
 
 
 @dataclass
