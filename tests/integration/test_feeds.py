@@ -17,7 +17,7 @@ import redis
 from adapters.clock import SystemChance, SystemClock
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
-from adapters.schema import feed_table_name, rejected_table
+from adapters.schema import deliveries_table, feed_table_name, rejected_table
 from adapters.streams import DynamoDBChangeStream
 from jobs.job import JobStatus
 from jobs.prompt import Prompt
@@ -186,6 +186,7 @@ def environ(stand_ins: LocalStack, broker: str) -> dict[str, str]:
 def feeds(clients: Clients, environ: dict[str, str], tmp_path: Path) -> Iterator[FeedProcesses]:
     table = clients.make_tables(TABLE)
     clients.dynamodb.create_table(**rejected_table(TABLE))
+    clients.dynamodb.create_table(**deliveries_table(TABLE))
     stream = DynamoDBChangeStream(
         tables=clients.dynamodb, streams=clients.streams, table=table
     ).name()
