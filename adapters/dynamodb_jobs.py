@@ -18,6 +18,7 @@ from adapters.aws_errors import code_of, translating
 from adapters.dynamodb_row import (
     from_item,
     number,
+    result_attributes,
     state_attributes,
     text,
     time,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from jobs.claim import ClaimTerms
     from jobs.job import Job, JobId
-    from jobs.outcome import Change, Outcome
+    from jobs.outcome import Change, Outcome, Partial
     from jobs.timeline import Step
 
 _PART = "store"
@@ -51,6 +52,8 @@ _CLAIMABLE = (
     " OR (JobStatus = :running AND LeaseUntil < :at)"
 )
 _CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
+_CANCELLED = "Epoch = :epoch AND JobStatus = :cancelled"
+_NO_RESULT = "attribute_not_exists(ResultData) AND attribute_not_exists(ResultKey)"
 _HELD = "ClaimToken = :token AND Epoch = :epoch AND JobStatus = :running"
 
 
@@ -206,6 +209,34 @@ class DynamoDBJobStore:
             if row.get("ClaimToken") != token:
                 raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
         return from_item(row)
+
+    def keep_partial(self, claim: Claim, partial: Partial) -> None:
+        """Add what had come of the call to a job that was cancelled under this claim."""
+        placed = result_attributes(partial.result)
+        written = {name: value for name, value in placed.items() if value is not None}
+        cancelled = {":epoch": number(claim.epoch + 1), ":cancelled": text(JobStatus.CANCELLED)}
+        try:
+            self._update(
+                claim.job_id,
+                condition=f"{_CANCELLED} AND {_NO_RESULT}",
+                sets={
+                    **{name: f":{name}" for name in written},
+                    "UpdatedAt": ":at",
+                    "Timeline": "list_append(Timeline, :steps)",
+                },
+                values={
+                    **cancelled,
+                    ":at": time(partial.at),
+                    ":steps": write_steps(partial.steps),
+                    **{f":{name}": value for name, value in written.items()},
+                },
+            )
+        except _RefusedError as refused:
+            row = (
+                refused.row
+            )  # a result can only be our own: of this claim there is no other holder
+            if [row.get(name) for name in ("Epoch", "JobStatus")] != list(cancelled.values()):
+                raise _lost(claim) from refused
 
     def _transition(  # noqa: PLR0913 - one write's whole shape, read by name at two places
         self,

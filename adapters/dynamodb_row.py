@@ -79,10 +79,6 @@ def to_item(job: Job) -> dict[str, Value]:
 
 def state_attributes(job: Job) -> dict[str, Value | None]:
     """Write all that a transition may change but the timeline; None says: no such attribute."""
-    result = job.result
-    placed = {"ResultData": None, "ResultKey": None, "ResultBytes": None} | (
-        _write_payload(result.payload, inline="ResultData", stored="Result") if result else {}
-    )
     return {
         "JobStatus": text(job.status),
         "Epoch": number(job.epoch),
@@ -97,13 +93,23 @@ def state_attributes(job: Job) -> dict[str, Value | None]:
         "StartedAt": time(job.started_at) if job.started_at else None,
         "EndedAt": time(job.ended_at) if job.ended_at else None,
         "Error": write_error(job.error) if job.error else None,
-        **placed,
-        "Usage": _write_usage(result.usage) if result and result.usage else None,
-        "StopReason": text(result.stop_reason) if result and result.stop_reason else None,
+        **result_attributes(job.result),
         # The sparse index has the jobs that are not ended, or not announced, and no others.
         "DueShard": text(due_shard(job.id)) if job.due_at else None,
         "DueAt": time(job.due_at) if job.due_at else None,
         "Sweeps": number(job.sweeps) if job.sweeps else None,
+    }
+
+
+def result_attributes(result: Result | None) -> dict[str, Value | None]:
+    """Write a result; None says: no such attribute."""
+    placed = {"ResultData": None, "ResultKey": None, "ResultBytes": None} | (
+        _write_payload(result.payload, inline="ResultData", stored="Result") if result else {}
+    )
+    return {
+        **placed,
+        "Usage": _write_usage(result.usage) if result and result.usage else None,
+        "StopReason": text(result.stop_reason) if result and result.stop_reason else None,
     }
 
 

@@ -33,7 +33,14 @@ from jobs.shard_leases import ShardLease
 from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from jobs.tickets import LIFETIME
 from jobs.timeline import MOST_SWEEPS_NOTED
-from jobs.transitions import changed, claimed, is_claimable, settled
+from jobs.transitions import (
+    changed,
+    claimed,
+    is_claimable,
+    settled,
+    was_cancelled_under,
+    with_partial,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
     from jobs.errors import RecordUnreadable
     from jobs.events import Event
     from jobs.job import ClaimToken, Job, JobId, ObjectKey, UserId
-    from jobs.outcome import Change, Outcome
+    from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Clock, Lease, Listener, Topic
     from jobs.rejected import RejectedId, RejectedRecord
     from jobs.shard_leases import FeedId
@@ -183,6 +190,15 @@ class MemoryJobStore:
             self._interrupted.pop(job.id, None)
             self._write(row)
             return row
+
+    def keep_partial(self, claim: Claim, partial: Partial) -> None:
+        """Add what had come of the call to a job that was cancelled under this claim."""
+        with self._lock:
+            row = self._jobs.get(claim.job_id)
+            if row is None or not was_cancelled_under(row, claim):
+                raise _lost(claim)
+            if row.result is None:
+                self._write(with_partial(row, partial))
 
     def find(self, now: datetime, *, limit: int) -> list[Job]:
         """Find due jobs: this store is its own jobs.ports.DueJobs."""

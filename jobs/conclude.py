@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.expire import expiry_of, run_timeout
 from jobs.job import JobError, OnInterrupted, Result, Usage
-from jobs.outcome import Completed, Expired, Failed, Retrying
+from jobs.outcome import Completed, Expired, Failed, Partial, Retrying
 from jobs.retry import RetryAfter
 from jobs.timeline import StepName
 from jobs.times import written_time
@@ -25,17 +25,21 @@ _LONGEST_MESSAGE = 2_000  # characters of a model's error that go into row and e
 def complete(run: Run, answer: PaidAnswer, payload: Payload) -> Completed:
     """Make the outcome of an answer that is where it stays."""
     done = run.step(StepName.COMPLETED)
-    usage = answer.usage
     return Completed(
         at=done.at,
         seq=run.narrator.take_seq(),
-        result=Result(
-            payload=payload,
-            usage=None if usage is None else Usage(input_tokens=usage[0], output_tokens=usage[1]),
-            stop_reason=answer.stop_reason,
-        ),
+        result=_result(payload, answer),
         steps=(*run.steps, done),
     )
+
+
+def break_off(run: Run, payload: Payload) -> Partial:
+    """Make what a cancelled job is to show: what had come, and what is known of its price.
+
+    Bedrock tells the tokens with its last word only; of a call without one nobody knows them.
+    """
+    kept = run.step(StepName.PARTIAL_KEPT, detail=_price_so_far(run))
+    return Partial(at=kept.at, result=_result(payload, run.answer), steps=(*run.steps, kept))
 
 
 def retry_or_fail(run: Run, error: ModelError) -> Retrying | Failed:
@@ -110,6 +114,27 @@ def fail_ourselves(run: Run, error: Exception) -> Failed:
     return _fail(
         run, JobError(code="internal_error", message="Longhaul itself failed", retryable=True)
     )
+
+
+def _result(payload: Payload, answer: PaidAnswer | None) -> Result:
+    """Make a result with all that is known; without the whole answer that is its text alone."""
+    if answer is None:
+        return Result(payload=payload, usage=None, stop_reason=None)
+    usage = answer.usage
+    return Result(
+        payload=payload,
+        usage=None if usage is None else Usage(input_tokens=usage[0], output_tokens=usage[1]),
+        stop_reason=answer.stop_reason,
+    )
+
+
+def _price_so_far(run: Run) -> str:
+    if run.answer is not None:
+        return "the whole answer had come; it is paid for"
+    if not run.came:
+        return "the call was broken off before any text came; its input may be paid for"
+    characters = len(run.text_so_far)
+    return f"the call was broken off after {characters} characters; it is paid for up to there"
 
 
 def _retry(

@@ -1,4 +1,7 @@
-"""Outcomes, by which a claim's holder settles it, and changes, which need no claim."""
+"""Outcomes, by which a claim's holder settles it, and changes, which need no claim.
+
+Beside them, what a cancelled claim's holder has yet to say.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +82,15 @@ class Redriven:
     at: datetime
     seq: int
     max_attempts: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Partial:
+    """What had come of a call whose job was cancelled; the job has ended and stays as it is."""
+
+    at: datetime
+    result: Result
     steps: tuple[Step, ...]
 
 

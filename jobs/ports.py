@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobs.claim import Claim, ClaimRefused, ClaimTerms
     from jobs.events import Event, EventType
     from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
-    from jobs.outcome import Change, Outcome
+    from jobs.outcome import Change, Outcome, Partial
     from jobs.prompt import Prompt
     from jobs.task import Task
     from jobs.timeline import Step
@@ -105,6 +105,13 @@ class JobStore(Protocol):
 
         It is written only if the row's epoch and status are still those of `job`. The epoch
         rises, so whoever held the job is fenced out.
+        """
+
+    def keep_partial(self, claim: Claim, partial: Partial) -> None:
+        """Add what had come of the call to a job that was cancelled under this claim.
+
+        Raises ClaimLost where the job is not cancelled, or was redriven since. Its state, epoch
+        and number stay. Keeping twice writes once.
         """
 
 

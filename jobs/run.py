@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.answer import PaidAnswer
 from jobs.claim import ClaimRefused, ClaimTerms
 from jobs.conclude import (
+    break_off,
     complete,
     expire,
     fail_ourselves,
@@ -35,16 +36,21 @@ def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
     """Run the job that a task points at, if it is there to be claimed.
 
     Gives the row as it was settled, or why there was no claim. Raises ClaimLost where another
-    took the job meanwhile; then nothing more was paid or written. Raises Unavailable where the
-    store could not be reached; then the claim lapses and the job is found again.
+    took the job meanwhile; then nothing more was paid, and nothing written but what had come of a
+    job that was cancelled. Raises Unavailable where the store could not be reached; then the claim
+    lapses and the job is found again.
     """
     claim = claim_job(task, parts)
     if isinstance(claim, ClaimRefused):
         return claim
     with parts.leases.keep(claim) as lease:
         run = Run(claim=claim, lease=lease, parts=parts)
-        outcome = attempt(run)
-        job = settle(run, outcome)
+        try:
+            outcome = attempt(run)
+            job = settle(run, outcome)
+        except ClaimLost:
+            keep_partial(run)
+            raise
     run.narrator.announce(outcome)
     run.let_go()
     return job
@@ -132,14 +138,13 @@ def collect(run: Run, invocation: Invocation) -> PaidAnswer:
     """Invoke the model and take its whole text, telling watchers as it comes."""
     run.lease.check()
     run.mark_invoked()
-    pieces: list[str] = []
     with run.parts.model.invoke(invocation) as answering:
+        run.has_stream = True
         run.lease.on_end(answering.close)
         try:
             for text in answering:
                 run.lease.check()
-                run.note_first_token()
-                pieces.append(text)
+                run.take_in(text)
                 run.narrator.tell_delta(text)
         except ModelError:
             run.lease.check()  # it may have been broken off from our side
@@ -148,7 +153,7 @@ def collect(run: Run, invocation: Invocation) -> PaidAnswer:
     answer = PaidAnswer(
         job=invocation.job,
         attempt=invocation.attempt,
-        text="".join(pieces),
+        text=run.text_so_far,
         usage=answering.usage,
         stop_reason=answering.stop_reason,
     )
@@ -180,3 +185,20 @@ def settle(run: Run, outcome: Outcome) -> Job:
     job = run.patiently(lambda: run.parts.store.settle(run.claim, outcome), waiting="settle_waits")
     run.parts.log.info("job_settled", status=job.status, **run.keys)
     return job
+
+
+def keep_partial(run: Run) -> None:
+    """Let the row of a job that was cancelled show what had come of its call; never raises."""
+    if not run.has_stream and run.answer is None:
+        return
+    keep = run.parts.store.keep_partial
+    try:
+        partial = break_off(run, store_result(run, run.text_so_far))
+        run.patiently(lambda: keep(run.claim, partial), waiting="partial_waits")
+    except ClaimLost:
+        return  # it was not cancelled, or it was redriven since: what had come is void
+    except Exception as error:  # noqa: BLE001 - a claim that is lost is lost, whatever breaks here
+        run.parts.log.warning("partial_not_kept", reason=repr(error), **run.keys)
+        return
+    run.parts.log.info("partial_kept", characters=len(run.text_so_far), **run.keys)
+    run.let_go()

@@ -61,6 +61,7 @@ class RunParts:
 class Run:
     """One claim being run; used by one thread. `steps` are what the outcome will write.
 
+    `has_stream` says that the model has begun to answer, `came` is the text that came of it.
     `answer` is what was paid for and is not written yet; `is_kept` says that it would be found if
     this worker died now.
     """
@@ -70,7 +71,8 @@ class Run:
     parts: RunParts
     steps: list[Step] = field(default_factory=list)
     has_invoked: bool = False
-    has_text: bool = False
+    has_stream: bool = False
+    came: list[str] = field(default_factory=list)
     answer: PaidAnswer | None = None
     is_kept: bool = False
 
@@ -107,6 +109,11 @@ class Run:
             detail=detail,
         )
 
+    @property
+    def text_so_far(self) -> str:
+        """What there is of an answer, whole or not."""
+        return "".join(self.came) if self.answer is None else self.answer.text
+
     def mark_invoked(self) -> None:
         """Write, under this claim alone, that the call begins now. Raises ClaimLost."""
         step = self.step(StepName.INVOKED)
@@ -120,11 +127,11 @@ class Run:
         """Take a step that the outcome will write."""
         self.steps.append(self.step(name, detail=detail))
 
-    def note_first_token(self) -> None:
-        """Note the first token, once."""
-        if not self.has_text:
-            self.has_text = True
+    def take_in(self, text: str) -> None:
+        """Take in a piece of the answer as it comes, and note the first."""
+        if not self.came:
             self.note(StepName.FIRST_TOKEN)
+        self.came.append(text)
 
     def hold(self, answer: PaidAnswer, *, is_kept: bool = False) -> None:
         """Take a paid answer in hand; it is kept as soon as the store has to be waited for."""

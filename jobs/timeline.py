@@ -29,6 +29,7 @@ class StepName(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PARTIAL_KEPT = "partial_kept"
     EXPIRED = "expired"
     REDRIVEN = "redriven"
 

@@ -5,6 +5,7 @@ PENDING | PENDING_RETRY --claim--> RUNNING --settle--> COMPLETED | FAILED | EXPI
               |                       +--claim (the lease is over)--> RUNNING
               +------redrive------ FAILED | EXPIRED | CANCELLED
 any that has not ended --cancel | expire--> CANCELLED | EXPIRED
+CANCELLED --keep what had come--> CANCELLED, with a result
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from jobs.outcome import Cancelled, Completed, Expired, Failed, Redriven, Retryi
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.claim import ClaimTerms
+    from jobs.claim import Claim, ClaimTerms
     from jobs.job import Job
-    from jobs.outcome import Change, Outcome
+    from jobs.outcome import Change, Outcome, Partial
 
 
 def is_claimable(job: Job, at: datetime) -> bool:
@@ -109,10 +110,26 @@ def changed(job: Job, change: Change) -> Job:
                     started_at=None,
                     ended_at=None,
                     error=None,
+                    result=None,
                 )
             )
         case _:
             assert_never(change)
+
+
+def was_cancelled_under(job: Job, claim: Claim) -> bool:
+    """Tell whether the job ended because it was taken from this claim by a cancel."""
+    return job.status is JobStatus.CANCELLED and job.epoch == claim.epoch + 1
+
+
+def with_partial(job: Job, partial: Partial) -> Job:
+    """Add what had come to a cancelled job: no change of state, so no number and no event."""
+    return replace(
+        job,
+        updated_at=partial.at,
+        result=partial.result,
+        timeline=(*job.timeline, *partial.steps),
+    )
 
 
 def _ended(job: Job, status: JobStatus, at: datetime) -> Job:

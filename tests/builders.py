@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from jobs.claim import ClaimRefused
     from jobs.job import ObjectKey
-    from jobs.outcome import Change, Outcome
+    from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Invocation
     from jobs.timeline import Step
 
@@ -341,6 +341,11 @@ class ShakyJobStore(MemoryJobStore):
         """Change, unless it is to fail."""
         self._count("change")
         return super().change(job, change)
+
+    def keep_partial(self, claim: Claim, partial: Partial) -> None:
+        """Keep what had come, unless it is to fail."""
+        self._count("keep_partial")
+        super().keep_partial(claim, partial)
 
     def _count(self, method: str) -> None:
         self.calls.append(method)

@@ -19,7 +19,7 @@ from adapters.memory_deliveries import MemoryDeliveries
 from jobs.claim import Claim
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
-from jobs.outcome import Completed, Failed
+from jobs.outcome import Completed, Failed, Partial
 from tests.builders import (
     NOW,
     FixedChance,
@@ -146,6 +146,11 @@ class World:
         )
         number = claim.epoch * 1_000_000 + seq
         return self.store.settle(claim, Completed(at=NOW, seq=number, result=result, steps=()))
+
+    def keep_partial(self, claim: Claim, payload: Payload) -> None:
+        """Write what had come of a cancelled job's call, as its worker does."""
+        result = Result(payload=payload, usage=None, stop_reason=None)
+        self.store.keep_partial(claim, Partial(at=NOW, result=result, steps=()))
 
     def fail(self, job_id: JobId) -> Job:
         claim = self.claim(job_id)

@@ -28,7 +28,7 @@ class JobWriter:
 
     def write(self, job: Job) -> dict[str, object]:
         """Give the contract's job."""
-        result = job.result if job.status is JobStatus.COMPLETED else None
+        result = job.result
         return {
             "id": job.id,
             "status": job.status,
@@ -49,7 +49,7 @@ class JobWriter:
 
     def write_result(self, job: Job) -> dict[str, object] | None:
         """Say where an ended job's result is, in what fits an event: a long text by reference."""
-        result = job.result if job.status is JobStatus.COMPLETED else None
+        result = job.result
         if result is None:
             return None
         if isinstance(result.payload, Inline) and result.payload.size > _LONGEST_TEXT_IN_EVENT:
@@ -59,12 +59,16 @@ class JobWriter:
     def version_of(self, job: Job) -> str:
         """Name the state that `write` shows, for an ETag.
 
-        The epoch and the number of the last state event change with every change that shows. A
-        result's URL runs out, so its job gets a new name every half of that time: who is told
-        "not modified" still holds a URL that is good for as long again.
+        The epoch and the number of the last state event change with every change that shows, but
+        for the text so far of a cancelled job, which comes a moment after its end. A result's URL
+        runs out, so its job gets a new name every half of that time: who is told "not modified"
+        still holds a URL that is good for as long again.
         """
         version = f"{job.epoch}-{job.seq}-{job.status}"
-        if job.result is not None and isinstance(job.result.payload, Stored):
+        if job.result is None:
+            return version
+        version += "-result"
+        if isinstance(job.result.payload, Stored):
             half_life = self._url_lifetime.total_seconds() / 2
             version += f"-{int(self._clock.now().timestamp() // half_life)}"
         return version

@@ -26,7 +26,7 @@ from jobs.job import (
     WorkerId,
     new_job_id,
 )
-from jobs.outcome import Completed, Failed, Retrying
+from jobs.outcome import Completed, Failed, Partial, Retrying
 from jobs.timeline import Step, StepName
 from jobs.trace import Trace, TraceId
 
@@ -130,6 +130,14 @@ def completed(of: Claim, at: datetime, *, payload: Payload | None = None) -> Com
             step(StepName.FIRST_TOKEN, at, attempt=of.attempt),
             step(StepName.COMPLETED, at, attempt=of.attempt),
         ),
+    )
+
+
+def partial(of: Claim, at: datetime, *, payload: Payload | None = None) -> Partial:
+    return Partial(
+        at=at,
+        result=Result(payload=payload or Inline(text="Te"), usage=None, stop_reason=None),
+        steps=(step(StepName.PARTIAL_KEPT, at, attempt=of.attempt),),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,10 +16,10 @@ from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from jobs import seq
 from jobs.errors import ClaimLost, JobMoved
-from jobs.job import Job, JobError, JobStatus
+from jobs.job import Inline, Job, JobError, JobStatus, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Cancelled, Change, Expired, Redriven
 from jobs.timeline import StepName
-from jobs.transitions import changed, settled
+from jobs.transitions import changed, settled, with_partial
 from tests.contracts.stories import (
     LEASE,
     START,
@@ -29,6 +30,7 @@ from tests.contracts.stories import (
     completed,
     failed,
     invoked,
+    partial,
     retrying,
     step,
 )
@@ -214,3 +216,119 @@ def test_an_attempt_without_a_call_is_given_back(store: JobStore) -> None:
 
     assert job.attempt == held.attempt - 1
     assert claim(store, held.job_id, after(20)).attempt == held.attempt
+
+
+def cancelled_in_mid_call(store: JobStore) -> tuple[Claim, Job]:
+    """Give the claim that was taken away, and the row that its cancel left."""
+    held = claimed_job(store)
+    store.mark_invoked(held, invoked(after(1)))
+    return held, store.change(store.get(held.job_id), cancelled(held.job))
+
+
+@pytest.mark.parametrize(
+    "payload", [Inline(text="Te"), Inline(text=""), Stored(key=ObjectKey("results/1-1"), size=9)]
+)
+def test_what_had_come_is_added_to_a_cancelled_job_and_no_more(
+    store: JobStore, payload: Inline | Stored
+) -> None:
+    held, row = cancelled_in_mid_call(store)
+    kept = partial(held, after(10), payload=payload)
+
+    store.keep_partial(held, kept)
+
+    job = store.get(held.job_id)
+    assert job == with_partial(row, kept)
+    assert (job.status, job.epoch, job.seq) == (row.status, row.epoch, row.seq)
+    assert (job.ended_at, job.due_at, job.lease_until) == (row.ended_at, None, None)
+
+
+def test_the_price_of_a_whole_answer_is_kept_with_it(store: JobStore) -> None:
+    held, _ = cancelled_in_mid_call(store)
+    usage = Usage(input_tokens=11, output_tokens=3)
+    result = Result(payload=Inline(text="Tea"), usage=usage, stop_reason="end_turn")
+
+    store.keep_partial(held, replace(partial(held, after(10)), result=result))
+
+    assert store.get(held.job_id).result == result
+
+
+def test_keeping_what_had_come_twice_writes_once(store: JobStore) -> None:
+    held, _ = cancelled_in_mid_call(store)
+    store.keep_partial(held, partial(held, after(10)))
+    first = store.get(held.job_id)
+
+    store.keep_partial(held, partial(held, after(11), payload=Inline(text="Tea")))
+
+    assert store.get(held.job_id) == first
+
+
+def test_what_had_come_is_void_once_the_job_is_redriven(store: JobStore) -> None:
+    held, row = cancelled_in_mid_call(store)
+    waiting = store.change(row, redriven(row))
+
+    with pytest.raises(ClaimLost):
+        store.keep_partial(held, partial(held, after(10)))
+
+    assert store.get(held.job_id) == waiting
+
+
+def test_what_had_come_is_no_later_rounds(store: JobStore) -> None:
+    """A job that was redriven and cancelled again is cancelled under another claim, or none."""
+    held, row = cancelled_in_mid_call(store)
+    waiting = store.change(row, redriven(row))
+    again = store.change(waiting, cancelled(waiting))
+
+    with pytest.raises(ClaimLost):
+        store.keep_partial(held, partial(held, after(10)))
+
+    assert store.get(held.job_id) == again
+
+
+def test_a_redrive_drops_what_had_come(store: JobStore) -> None:
+    held, _ = cancelled_in_mid_call(store)
+    store.keep_partial(held, partial(held, after(10)))
+    row = store.get(held.job_id)
+
+    job = store.change(row, redriven(row))
+
+    assert job == changed(row, redriven(row))
+    assert (job.result, store.get(job.id).result) == (None, None)
+
+
+@pytest.mark.parametrize("end", ["running", "expired", "completed", "not there"])
+def test_what_had_come_is_added_to_cancelled_jobs_only(store: JobStore, end: str) -> None:
+    held = claimed_job(store)
+    if end == "expired":
+        store.change(held.job, expired(held.job))
+    if end == "completed":
+        store.settle(held, completed(held, after(5)))
+    if end == "not there":
+        held = replace(held, job=a_job())
+
+    with pytest.raises(ClaimLost):
+        store.keep_partial(held, partial(held, after(10)))
+
+
+def test_redriving_and_keeping_at_once_never_leaves_a_result_on_a_waiting_job(
+    store: JobStore,
+) -> None:
+    for _ in range(20):
+        held, row = cancelled_in_mid_call(store)
+        barrier = threading.Barrier(2)
+
+        def keep(held: Claim = held, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait(timeout=30)
+            with suppress(ClaimLost):
+                store.keep_partial(held, partial(held, after(10)))
+
+        def redrive(row: Job = row, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait(timeout=30)
+            store.change(row, redriven(row))
+
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(keep), pool.submit(redrive)]
+        for one in both:
+            one.result()
+
+        job = store.get(held.job_id)
+        assert (job.status, job.result) == (JobStatus.PENDING, None)

@@ -38,6 +38,7 @@ from tests.contracts.stories import (
     failed,
     invoked,
     new_id,
+    partial,
     retrying,
     step,
     terms,
@@ -171,6 +172,11 @@ class TwoStores(RuleBasedStateMachine):
     def repeat_the_outcome(self, held: Held) -> None:
         if (outcome := held.outcome) is not None:
             self.both(lambda store: store.settle(held.claim, outcome))
+
+    @rule(held=claims)
+    def keep_partial(self, held: Held) -> None:
+        kept = partial(held.claim, self.now)
+        self.both(lambda store: store.keep_partial(held.claim, kept))
 
     @rule(target=readings)
     def read(self) -> Job:

@@ -10,6 +10,7 @@ from jobs.events import EventType, terminal_event
 from jobs.job import Inline, JobStatus, OnInterrupted
 from jobs.seq import BLOCK
 from jobs.timeline import StepName
+from jobs.transitions import was_cancelled_under
 from tests.simulation.baton import SECOND
 from tests.simulation.faults import Design, Faults
 from tests.simulation.processes import LEASE
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from jobs.claim import Claim
     from jobs.events import Event
     from jobs.job import Job, JobId
     from tests.simulation.records import Version
@@ -86,10 +88,7 @@ def _wrong_write(version: Version) -> Iterator[str]:
     if before is None:
         return
     where = f"{version.at}: {verb} of epoch {before.epoch}"
-    if version.writer is not None and (version.writer.epoch, JobStatus.RUNNING) != (
-        before.epoch,
-        before.status,
-    ):
+    if version.writer is not None and not _may_write(version.writer, before, verb):
         yield f"{where}: written by a fenced worker of epoch {version.writer.epoch}"
     moves = verb in {"claim", "settle", "change"}
     if moves and after.status not in ALLOWED[before.status]:
@@ -102,6 +101,12 @@ def _wrong_write(version: Version) -> Iterator[str]:
         yield f"{where}: epoch became {after.epoch}"
     if verb == "claim" and before.lease_until and before.lease_until >= _claimed_at(version):
         yield f"{where}: claimed under a lease until {before.lease_until}"
+
+
+def _may_write(writer: Claim, before: Job, verb: str) -> bool:
+    if verb == "keep_partial":
+        return was_cancelled_under(before, writer) and before.result is None
+    return (before.status, before.epoch) == (JobStatus.RUNNING, writer.epoch)
 
 
 def _claimed_at(version: Version) -> datetime:
@@ -156,11 +161,14 @@ def _wrong_calls(world: World, job: Job, history: list[Version]) -> Iterator[str
 
 
 def _wrong_result(world: World, job: Job, history: list[Version]) -> Iterator[str]:
-    if job.status is not JobStatus.COMPLETED:
+    if job.result is None and job.status is not JobStatus.COMPLETED:
         return
     assert job.result is not None
     payload = job.result.payload
     text = payload.text if isinstance(payload, Inline) else world.objects.get(payload.key)
+    if job.status is not JobStatus.COMPLETED:
+        yield from _wrong_partial(world, job, text)
+        return
     round_began = max(v.after.epoch for v in history if v.after.status is JobStatus.PENDING)
     steps = {step.name for step in job.timeline if step.attempt == job.attempt}
     calls = [c for c in world.calls if c.job == job.id and c.epoch >= round_began]
@@ -178,6 +186,20 @@ def _wrong_result(world: World, job: Job, history: list[Version]) -> Iterator[st
     told = {e.seq for e in world.published if e.job == job.id and e.seq // BLOCK == job.epoch}
     if told != set(range(job.epoch * BLOCK + 1, job.seq + 1)):
         yield f"the numbers of its last attempt have holes: {sorted(told)}, {job.seq}"
+
+
+def _wrong_partial(world: World, job: Job, text: str) -> Iterator[str]:
+    """Judge what had come of a cancelled job: its watchers were told the beginning of it."""
+    if job.status is not JobStatus.CANCELLED:
+        yield f"{job.status}, and yet it has a result"
+    told = [
+        event.text or ""
+        for event in world.published
+        if (event.job, event.type) == (job.id, EventType.DELTA)
+        and event.seq // BLOCK == job.epoch - 1
+    ]
+    if not text.startswith("".join(told)):
+        yield f"what had come, {text!r}, does not begin with what was told, {told}"
 
 
 def _wrong_events(world: World, job: Job, history: list[Version]) -> Iterator[str]:

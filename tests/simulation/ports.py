@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.claim import ClaimRefused, ClaimTerms
     from jobs.events import Event
     from jobs.job import Job, JobId, ObjectKey
-    from jobs.outcome import Change, Outcome
+    from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Invocation
     from jobs.task import Task
     from jobs.timeline import Step
@@ -117,6 +117,10 @@ class SimStore(_Port):
     def change(self, job: Job, change: Change) -> Job:
         """Change."""
         return self._ask("change", lambda: self.world.rows.change(job, change))
+
+    def keep_partial(self, claim: Claim, partial: Partial) -> None:
+        """Keep what had come."""
+        self._ask("keep_partial", lambda: self.world.rows.keep_partial(claim, partial), claim)
 
     def find(self, now: datetime, *, limit: int) -> Sequence[Job]:
         """Find what is due."""

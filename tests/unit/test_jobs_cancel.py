@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from adapters.memory import MemoryEvents, MemoryJobStore
+from adapters.memory import ManualClock, MemoryEvents, MemoryJobStore
 from jobs.cancel import cancel_job
 from jobs.claim import Claim
 from jobs.errors import ClaimLost, JobMoved, JobNotFound, Unavailable
 from jobs.events import EventType
-from jobs.job import Inline, JobStatus, Result
+from jobs.job import Inline, JobStatus, Result, Stored, Usage
 from jobs.outcome import Cancelled, Completed, Retrying
+from jobs.redrive import redrive_job
 from jobs.run import run_job
 from jobs.timeline import StepName
 from tests.builders import (
@@ -18,24 +21,31 @@ from tests.builders import (
     NOW,
     Answer,
     RecordingLog,
+    ScriptedLeases,
     ScriptedModel,
     ShakyJobStore,
+    ShakyObjectStore,
     a_job,
     a_task,
     cancel_parts,
     claim_terms,
+    lost,
+    redrive_parts,
     run_parts,
     store_away,
     throttled,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from jobs.cancel import CancelParts
     from jobs.events import Event
     from jobs.job import Job
     from jobs.outcome import Change
+    from jobs.ports import Invocation
+    from tests.builders import ScriptedAnswering
 
 
 class RacedStore(MemoryJobStore):
@@ -235,3 +245,179 @@ def test_a_change_is_refused_where_the_row_has_moved() -> None:
 
 def cancel_of(job: Job) -> Change:
     return Cancelled(at=NOW, seq=job.seq + 1, steps=())
+
+
+class CancelledRun:
+    """A run whose job is cancelled before a piece of the answer, and that learns of it there."""
+
+    def __init__(self, *, before_piece: int = 2, **changes: Any) -> None:  # noqa: ANN401 - RunParts' own fields
+        self.store = changes.setdefault("store", MemoryJobStore())
+        self._before_piece = before_piece
+        # Two checks come before the call and one after its mark; then one a piece.
+        checks = [None] * (2 + before_piece)
+        self.parts = run_parts(
+            model=ScriptedModel(Answer(before_piece=self._cancel)),
+            leases=ScriptedLeases(*checks, lost()),
+            **changes,
+        )
+        self.store.add(a_job())
+
+    def _cancel(self, index: int) -> None:
+        if index == self._before_piece:
+            cancel_job(self.store.get(JOB_ID), cancel_parts(self.store))
+
+    def end(self) -> Job:
+        """Run until the claim is found lost, and give the row."""
+        with pytest.raises(ClaimLost):
+            run_job(a_task(a_job()), self.parts)
+        job: Job = self.store.get(JOB_ID)
+        return job
+
+    @property
+    def log(self) -> RecordingLog:
+        return cast("RecordingLog", self.parts.log)
+
+
+def test_the_text_so_far_of_a_cancelled_job_is_kept() -> None:
+    run = CancelledRun()
+
+    job = run.end()
+
+    assert job.result == Result(payload=Inline(text="Hello, "), usage=None, stop_reason=None)
+    assert (job.status, job.epoch, job.seq) == (JobStatus.CANCELLED, 2, 2_000_001)
+    kept = job.timeline[-1]
+    assert (kept.name, kept.attempt) == (StepName.PARTIAL_KEPT, 1)
+    assert kept.detail == "the call was broken off after 7 characters; it is paid for up to there"
+    assert run.log.count("partial_kept") == 1
+
+
+def test_what_is_kept_is_what_watchers_were_told() -> None:
+    run = CancelledRun(clock=SteppingClock())
+
+    payload = result_of(run.end()).payload
+
+    told = cast("MemoryEvents", run.parts.events).told
+    assert Inline(text="".join(event.text or "" for event in told)) == payload
+
+
+def test_a_call_that_is_broken_off_before_its_text_is_told_in_the_timeline() -> None:
+    job = CancelledRun(before_piece=0).end()
+
+    assert result_of(job) == Result(payload=Inline(text=""), usage=None, stop_reason=None)
+    assert "before any text came" in (job.timeline[-1].detail or "")
+
+
+def test_a_long_text_so_far_goes_to_the_object_store_under_its_calls_own_key() -> None:
+    run = CancelledRun(inline_result_bytes=3)
+
+    payload = result_of(run.end()).payload
+
+    assert isinstance(payload, Stored)
+    assert (payload.key, payload.size) == (f"results/{JOB_ID}/1-1.txt", 7)
+    assert run.parts.objects.get(payload.key) == "Hello, "
+
+
+def test_an_answer_that_had_come_whole_is_kept_with_its_price() -> None:
+    store = MemoryJobStore()
+    store.add(a_job())
+
+    def cancel_before_the_last(index: int) -> None:
+        if index == 2:
+            cancel_job(store.get(JOB_ID), cancel_parts(store))
+
+    model = ScriptedModel(Answer(before_piece=cancel_before_the_last))
+    with pytest.raises(ClaimLost):
+        run_job(a_task(a_job()), run_parts(store=store, model=model))
+
+    job = store.get(JOB_ID)
+    assert job.status is JobStatus.CANCELLED
+    assert job.result == Result(
+        payload=Inline(text="Hello, world"),
+        usage=Usage(input_tokens=7, output_tokens=3),
+        stop_reason="end_turn",
+    )
+    assert job.timeline[-1].detail == "the whole answer had come; it is paid for"
+
+
+def test_a_job_that_was_cancelled_before_its_call_has_no_result() -> None:
+    store = MemoryJobStore()
+    store.add(a_job())
+    parts = run_parts(store=store, model=ScriptedModel(), leases=ScriptedLeases(lost()))
+
+    with pytest.raises(ClaimLost):
+        run_job(a_task(a_job()), parts)
+
+    assert store.get(JOB_ID).result is None
+
+
+def test_a_call_that_was_refused_has_nothing_to_keep() -> None:
+    run = CancelledRun()
+    run.parts = run_parts(
+        store=run.store,
+        model=RefusingModel(lambda: run._cancel(2)),  # noqa: SLF001 - its own test
+    )
+
+    assert run.end().result is None
+
+
+def test_what_had_come_waits_for_a_store_that_is_away() -> None:
+    store = ShakyJobStore(keep_partial=[store_away(), store_away()])
+
+    job = CancelledRun(store=store).end()
+
+    assert result_of(job).payload == Inline(text="Hello, ")
+
+
+def test_a_text_so_far_that_cannot_be_kept_costs_the_job_nothing_else() -> None:
+    objects = ShakyObjectStore(put=[RuntimeError("unforeseen")])
+    run = CancelledRun(objects=objects, inline_result_bytes=3)
+
+    job = run.end()
+
+    assert (job.status, job.result) == (JobStatus.CANCELLED, None)
+    assert run.log.count("partial_not_kept") == 1
+
+
+def test_a_job_that_another_took_keeps_nothing_of_this_claims_call() -> None:
+    store = MemoryJobStore()
+    store.add(a_job())
+
+    def take_over(index: int) -> None:
+        if index == 2:
+            cancelled = cancel_job(store.get(JOB_ID), cancel_parts(store))
+            redrive_job(cancelled, redrive_parts(store))
+
+    model = ScriptedModel(Answer(before_piece=take_over))
+    log = RecordingLog()
+    with pytest.raises(ClaimLost):
+        run_job(a_task(a_job()), run_parts(store=store, model=model, log=log))
+
+    assert (store.get(JOB_ID).status, store.get(JOB_ID).result) == (JobStatus.PENDING, None)
+    assert (log.count("partial_kept"), log.count("partial_not_kept")) == (0, 0)
+
+
+class SteppingClock(ManualClock):
+    """A clock that moves by a second whenever it is read: no text waits to be told."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(seconds=1))
+        return super().now()
+
+
+class RefusingModel(ScriptedModel):
+    """A model that throttles, after something else has happened."""
+
+    def __init__(self, first: Callable[[], object]) -> None:
+        super().__init__(throttled())
+        self._first = first
+
+    @contextmanager
+    def invoke(self, invocation: Invocation) -> Iterator[ScriptedAnswering]:
+        self._first()
+        with super().invoke(invocation) as answering:
+            yield answering
+
+
+def result_of(job: Job) -> Result:
+    assert job.result is not None
+    return job.result

@@ -35,7 +35,7 @@ from jobs.errors import ClaimLost, JobMoved, NotRedrivable
 from jobs.expire import expire_job, expiry_of
 from jobs.job import Inline, JobStatus, OnInterrupted
 from jobs.redrive import redrive_job
-from jobs.run import claim_job
+from jobs.run import claim_job, keep_partial
 from jobs.running import Run
 from jobs.submit import submit_job
 from jobs.sweep import sweep
@@ -227,6 +227,16 @@ class JobsLife(RuleBasedStateMachine):
                 self.store.settle(holder.claim, holder.outcome)
             assert self.store.get(before.id) == before
 
+    @rule(holder=holders)
+    def keep_what_had_come(self, holder: Holder) -> None:
+        """Do what a run does that finds its claim lost in mid-call."""
+        if not holder.run.has_invoked:
+            return
+        holder.run.has_stream = True
+        holder.run.came = [f"of epoch {holder.claim.epoch}"]
+        keep_partial(holder.run)
+        self.same_state()
+
     @rule(holder=consumes(holders))
     def die(self, holder: Holder) -> None:
         """Be gone without a word; the row does not know."""
@@ -326,9 +336,11 @@ class JobsLife(RuleBasedStateMachine):
 
     @invariant()
     def a_result_is_its_own_attempts(self) -> None:
-        assert (self.row.result is None) == (self.row.status is not JobStatus.COMPLETED)
+        assert self.row.result is not None or self.row.status is not JobStatus.COMPLETED
         if self.row.result is not None:
-            assert self.row.result.payload == Inline(text=f"of epoch {self.row.epoch}")
+            assert self.row.status in {JobStatus.COMPLETED, JobStatus.CANCELLED}
+            epoch = self.row.epoch - (self.row.status is JobStatus.CANCELLED)
+            assert self.row.result.payload == Inline(text=f"of epoch {epoch}")
 
     # the books
 

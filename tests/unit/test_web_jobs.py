@@ -337,6 +337,57 @@ def test_a_cancelled_job_is_202_and_again_200() -> None:
     assert "Retry-After" not in first.headers
 
 
+def test_a_cancelled_job_shows_what_had_come_and_no_price_that_nobody_knows() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    claim = world.claim(job_id)
+    world.client.post(f"/v1/jobs/{job_id}/cancel", headers=ADA)
+    world.keep_partial(claim, Inline(text="Grü"))
+
+    job = world.client.get(f"/v1/jobs/{job_id}", headers=ADA).get_json()
+    result = world.client.get(f"/v1/jobs/{job_id}/result", headers=ADA)
+
+    assert (job["status"], job["result"]) == ("CANCELLED", {"text": "Grü", "bytes": 4})
+    assert (job["usage"], job["stop_reason"]) == (None, None)
+    assert (result.status_code, result.text) == (200, "Grü")
+
+
+def test_a_long_text_of_a_cancelled_job_is_led_to() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    claim = world.claim(job_id)
+    world.client.post(f"/v1/jobs/{job_id}/cancel", headers=ADA)
+    world.keep_partial(claim, world.put_result("long"))
+
+    assert world.client.get(f"/v1/jobs/{job_id}/result", headers=ADA).status_code == 303
+
+
+def test_what_had_come_is_a_conflict_until_it_is_written_and_then_a_new_version() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    claim = world.claim(job_id)
+    etag = world.client.post(f"/v1/jobs/{job_id}/cancel", headers=ADA).headers["ETag"]
+
+    early = world.client.get(f"/v1/jobs/{job_id}/result", headers=ADA)
+    world.keep_partial(claim, Inline(text=""))
+    later = world.client.get(f"/v1/jobs/{job_id}", headers={**ADA, "If-None-Match": etag})
+
+    assert (early.status_code, early.get_json()["code"]) == (409, "no_result")
+    assert (later.status_code, later.get_json()["result"]) == (200, {"text": "", "bytes": 0})
+
+
+def test_a_redriven_job_shows_nothing_of_what_had_come() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    claim = world.claim(job_id)
+    world.client.post(f"/v1/jobs/{job_id}/cancel", headers=ADA)
+    world.keep_partial(claim, Inline(text="Grü"))
+
+    job = world.client.post(f"/v1/jobs/{job_id}/redrive", headers=ADA).get_json()
+
+    assert (job["status"], job["result"]) == ("PENDING", None)
+
+
 def test_cancelling_a_job_that_has_ended_tells_how_it_ended() -> None:
     world = World()
     job_id = world.submit()["id"]
