@@ -43,11 +43,12 @@ from jobs.transitions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from jobs.claim import ClaimTerms
     from jobs.errors import RecordUnreadable
     from jobs.events import Event
+    from jobs.fenced import Fenced
     from jobs.job import ClaimToken, Job, JobId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Clock, Lease, Listener, Topic
@@ -361,6 +362,31 @@ class MemoryTickets:
         with self._lock:
             user, until = self._given.pop(ticket, (None, timedelta(0)))
             return user if self._clock.elapsed() < until else None
+
+
+class MemoryFenced:
+    """jobs.fenced.Holders and FencedSource in one process; `told` keeps what was said."""
+
+    def __init__(self) -> None:
+        self.told: list[Fenced] = []
+        self._listeners: list[Callable[[Fenced], object]] = []
+        self._closed = threading.Event()
+
+    def tell_fenced(self, fenced: Fenced) -> None:
+        """Tell all who listen, in the teller's own thread."""
+        self.told.append(fenced)
+        for hear in list(self._listeners):
+            hear(fenced)
+
+    def listen(self, hear: Callable[[Fenced], object]) -> None:
+        """Pass hints on until `close`."""
+        self._listeners.append(hear)
+        self._closed.wait()
+        self._listeners.remove(hear)
+
+    def close(self) -> None:
+        """End `listen`."""
+        self._closed.set()
 
 
 class MemoryChangeStream:

@@ -15,6 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from adapters.redis_fenced import FENCED_CHANNEL, write_fenced
 from adapters.redis_log import log_event, read_heard, refusals
 from jobs.errors import Unavailable
 from jobs.events import message_of
@@ -22,6 +23,7 @@ from jobs.ports import Topic, topic_of_job, topic_of_user
 
 if TYPE_CHECKING:
     from jobs.events import Event
+    from jobs.fenced import Fenced
     from jobs.ports import Listener, Log
 
 NUDGE_CHANNEL = "longhaul:nudge"
@@ -62,7 +64,7 @@ class _Message:
 
 
 class RedisEventBus:
-    """jobs.ports.EventBus and jobs.ports.Nudge: says things from a thread of its own.
+    """jobs.ports.EventBus and Nudge and jobs.fenced.Holders: says things from a thread of its own.
 
     Hundreds of jobs stream at once; what they say in one moment goes to Redis in one round trip,
     in order: each event is added to its job's log (adapters/redis_log.py) and then published.
@@ -93,6 +95,10 @@ class RedisEventBus:
     def nudge(self) -> None:
         """Hint to the feed that there is something to read."""
         self._say(_Message((Topic(NUDGE_CHANNEL),), ""), must=False)
+
+    def tell_fenced(self, fenced: Fenced) -> None:
+        """Hint to whoever runs the job that it was taken from them; never waits."""
+        self._say(_Message((Topic(FENCED_CHANNEL),), write_fenced(fenced)), must=True)
 
     def flush(self) -> None:
         """Wait until what was published before is out, for a second at most."""

@@ -24,6 +24,7 @@ from adapters.logs import get_log
 from adapters.process import process_name
 from adapters.public_http import PublicHttp
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
+from adapters.redis_fenced import RedisFencedSource
 from adapters.redis_log import RedisEventLog
 from adapters.redis_nudges import RedisNudges
 from adapters.redis_slots import RedisSlots
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from jobs.delivery_ports import Announcer, Deliveries
     from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
+    from jobs.fenced import FencedSource, Holders
     from jobs.ports import (
         Authenticator,
         Chance,
@@ -103,6 +105,7 @@ class FeedAdapters:
     due: DueJobs
     store: JobStore
     events: EventBus
+    holders: Holders
     nudges: RedisNudges
     clock: Clock
     log: Log
@@ -143,7 +146,9 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             max_attempts=settings.retry_policy.max_calls,
             inline_prompt_bytes=settings.inline_prompt_bytes,
         ),
-        cancel=CancelParts(store=store, events=bus, clock=clock, log=log, process=process),
+        cancel=CancelParts(
+            store=store, events=bus, holders=bus, clock=clock, log=log, process=process
+        ),
         redrive=RedriveParts(
             store=store,
             events=bus,
@@ -247,10 +252,16 @@ def open_slots(settings: Settings) -> FallbackSlots:
     return FallbackSlots(shared=shared, local=local, log=log)
 
 
+def open_fenced_source(settings: Settings) -> FencedSource:
+    """Make a worker's end of the hint that a job was taken from it."""
+    return RedisFencedSource(connect_redis(settings.redis_url, connections=1), get_log())
+
+
 def open_feed_parts(settings: Settings) -> FeedAdapters:
     """Make the feed's adapters."""
     dynamodb, log = connect_dynamodb(connections=10), get_log()
     client = connect_redis(settings.redis_url, connections=8)
+    bus = RedisEventBus(client, log)
     return FeedAdapters(
         stream=DynamoDBChangeStream(
             tables=dynamodb,
@@ -263,7 +274,8 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
         deliveries=_deliveries(dynamodb, settings),
         due=DynamoDBDueJobs(client=dynamodb, table=settings.table, log=log),
         store=_job_store(dynamodb, settings),
-        events=RedisEventBus(client, log),
+        events=bus,
+        holders=bus,
         nudges=RedisNudges(client),
         clock=SystemClock(),
         log=log,

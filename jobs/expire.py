@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs import seq
 from jobs.events import terminal_event
+from jobs.fenced import tell_holder
 from jobs.job import JobError
 from jobs.outcome import Expired
 from jobs.timeline import Step, StepName
@@ -14,6 +15,7 @@ from jobs.timeline import Step, StepName
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from jobs.fenced import Holders
     from jobs.job import Job
     from jobs.ports import Clock, EventBus, JobStore, Log
 
@@ -24,6 +26,7 @@ class ExpireParts:
 
     store: JobStore
     events: EventBus
+    holders: Holders
     clock: Clock
     log: Log
     process: str
@@ -57,7 +60,8 @@ def expire_job(job: Job, parts: ExpireParts) -> Job:
         return job
     step = Step(name=StepName.EXPIRED, at=now, by=parts.process, error=error.code)
     expired = Expired(at=now, seq=seq.next_first(job.epoch), error=error, steps=(step,))
-    job = parts.store.change(job, expired)
+    before, job = job, parts.store.change(job, expired)
+    tell_holder(before, job, parts.holders)
     parts.log.info("job_expired", job_id=job.id, trace_id=job.trace.id, error=error.code)
     if (event := terminal_event(job)) is not None:
         parts.events.publish(event)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from jobs.announce import AnnounceParts
+    from jobs.fenced import Holders
     from jobs.job import Job
     from jobs.ports import Clock, DueJobs, EventBus, JobStore, Log, TaskQueue
 
@@ -38,6 +39,7 @@ class SweepParts:
     due: DueJobs
     store: JobStore
     events: EventBus
+    holders: Holders
     queue: TaskQueue
     announcing: AnnounceParts
     clock: Clock
@@ -109,6 +111,7 @@ def _expire(job: Job, parts: SweepParts) -> None:
             ExpireParts(
                 store=parts.store,
                 events=parts.events,
+                holders=parts.holders,
                 clock=parts.clock,
                 log=parts.log,
                 process=parts.process,

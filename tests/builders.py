@@ -11,6 +11,7 @@ from adapters.kept_answers import AnswersInObjects
 from adapters.memory import (
     ManualClock,
     MemoryEvents,
+    MemoryFenced,
     MemoryJobStore,
     MemoryObjectStore,
     MemoryTaskQueue,
@@ -451,6 +452,7 @@ def cancel_parts(store: MemoryJobStore, **changes: Any) -> CancelParts:  # noqa:
     parts = CancelParts(
         store=store,
         events=MemoryEvents(),
+        holders=MemoryFenced(),
         clock=ManualClock(),
         log=RecordingLog(),
         process="web@test:1",
@@ -463,6 +465,7 @@ def expire_parts(store: MemoryJobStore, **changes: Any) -> ExpireParts:  # noqa:
     parts = ExpireParts(
         store=store,
         events=MemoryEvents(),
+        holders=MemoryFenced(),
         clock=ManualClock(),
         log=RecordingLog(),
         process="feed@test:1",
@@ -526,6 +529,7 @@ def sweep_parts(store: MemoryJobStore, **changes: Any) -> SweepParts:  # noqa: A
         due=store,
         store=store,
         events=MemoryEvents(),
+        holders=MemoryFenced(),
         queue=MemoryTaskQueue(),
         announcing=announce_parts(),
         clock=ManualClock(),

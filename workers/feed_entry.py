@@ -85,6 +85,7 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queues: Queues) ->
             due=adapters.due,
             store=adapters.store,
             events=adapters.events,
+            holders=adapters.holders,
             queue=queues.tasks,
             announcing=_announcing(adapters, queues),
             clock=adapters.clock,

@@ -5,7 +5,7 @@ whose clock is set while its job runs goes on in the time in which the claim was
 when it is time to, and its lease does not end earlier than it did before.
 
 This is also where a run learns that it must end: the claim is lost, the job's time is over, or the
-worker drains.
+worker drains. A claim that was lost is found so at its next renewal, or at once by a hint.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jobs.claim import Claim
+    from jobs.fenced import Fenced
     from jobs.ports import Clock, JobStore, Log
     from workers.timers import Timers
 
@@ -63,6 +64,16 @@ class RenewingLeases:
             with self._lock:
                 self._kept.discard(lease)
 
+    def look_at(self, fenced: Fenced) -> None:
+        """Renew now what a hint says is lost, and so learn from the row whether it is; no waiting.
+
+        A hint that is wrong costs that renewal, and one for a job that does not run here nothing.
+        """
+        with self._lock:
+            kept = [lease for lease in self._kept if _is_of(lease.claim, fenced)]
+        for lease in kept:
+            self._pool.submit(self._look, lease)
+
     def hand_over_all(self) -> int:
         """Let every run release its claim at once, and those that begin later too; count them."""
         with self._lock:
@@ -77,6 +88,17 @@ class RenewingLeases:
         after = lease.left - lease.claim.lease * (1 - 1 / _RENEWALS_A_LEASE)
         self._timers.call_after(after, lambda: self._pool.submit(self._renew, lease))
 
+    def _look(self, lease: KeptLease) -> None:
+        """Renew out of turn; where that fails, the next renewal in turn finds out."""
+        if lease.is_over:
+            return
+        try:
+            lease.renew()
+        except ClaimLost:
+            return
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
+
     def _renew(self, lease: KeptLease) -> None:
         if lease.is_over:
             return
@@ -89,6 +111,10 @@ class RenewingLeases:
             self._timers.call_after(_TRY_AGAIN, lambda: self._pool.submit(self._renew, lease))
         else:
             self._schedule(lease)
+
+
+def _is_of(claim: Claim, fenced: Fenced) -> bool:
+    return claim.job_id == fenced.job and claim.epoch < fenced.epoch
 
 
 def _weakly(method: Callable[[], object]) -> Callable[[], object]:

@@ -9,12 +9,18 @@ from celery.signals import worker_shutting_down
 from adapters.clock import SystemClock
 from adapters.kept_answers import AnswersInEither
 from adapters.logs import get_log
-from adapters.wiring import open_deliver_parts, open_slots, open_worker_parts
+from adapters.wiring import (
+    open_deliver_parts,
+    open_fenced_source,
+    open_slots,
+    open_worker_parts,
+)
 from jobs.errors import Unavailable
 from workers.broker import ANNOUNCE_QUEUE, RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.carrier import Carrier
 from workers.desk import Desk
 from workers.drain import Drain
+from workers.fenced_listener import FencedListener
 from workers.leases import RenewingLeases
 from workers.messenger import Messenger
 from workers.start import read_settings_or_exit
@@ -43,6 +49,7 @@ def main() -> None:
             except Unavailable as error:
                 log.warning("started_without", role="worker", reason=str(error))
             Carrier(left=spool, home=home, log=log).start()
+    FencedListener(source=open_fenced_source(settings), leases=leases, log=log).start()
     celery = make_celery(settings.redis_url, connections=20)
     # Timers of its own: what it sends waits for a silent Redis, and no deadline may wait for that.
     desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=Timers(clock=clock, log=log))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from jobs.claim import ClaimRefused, ClaimTerms
     from jobs.events import Event
+    from jobs.fenced import Fenced
     from jobs.job import Job, JobId, ObjectKey
     from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Invocation
@@ -198,6 +199,15 @@ class SimEvents(_Port):
     def nudge(self) -> None:
         """Nudge nobody: the simulated feed reads every record within a second."""
         self.world.step(self.process)
+
+
+class SimHolders(_Port):
+    """jobs.fenced.Holders: most hints come, and some do not."""
+
+    def tell_fenced(self, fenced: Fenced) -> None:
+        """Hint."""
+        self.world.step(self.process)
+        self.world.tell_fenced(fenced)
 
 
 class SimQueue(_Port):

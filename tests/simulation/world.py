@@ -28,6 +28,7 @@ from tests.simulation.ports import (
     SimChance,
     SimClock,
     SimEvents,
+    SimHolders,
     SimLog,
     SimObjects,
     SimQueue,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from jobs.claim import Claim
     from jobs.events import Event
+    from jobs.fenced import Fenced
     from jobs.job import Job, JobId, ObjectKey
     from jobs.task import Task
     from tests.simulation.faults import Design, Faults
@@ -202,6 +204,14 @@ class World:
         if certain or self.chance.random() >= self.faults.event_lost:
             self.heard.append(event)
 
+    def tell_fenced(self, fenced: Fenced) -> None:
+        """Hint to the workers that live; each may miss it."""
+        for worker in self._workers:
+            if worker.is_alive and self.chance.random() >= self.faults.event_lost:
+                at = self.baton.now + self._seconds(0.001, 0.2)
+                look = functools.partial(worker.leases.look_at, fenced)
+                self.baton.call_at(at, look, of=worker)
+
     # who acts
 
     def start_worker(self) -> None:
@@ -254,6 +264,7 @@ class World:
             due=store,
             store=store,
             events=SimEvents(self, process),
+            holders=SimHolders(self, process),
             queue=SimQueue(self, process),
             announcing=announce_parts(),
             clock=SimClock(self, process),
@@ -310,6 +321,7 @@ class World:
             parts = CancelParts(
                 store=store,
                 events=SimEvents(self, process),
+                holders=SimHolders(self, process),
                 clock=SimClock(self, process),
                 log=SimLog(self),
                 process=process.name,

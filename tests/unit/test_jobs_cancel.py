@@ -11,6 +11,7 @@ from jobs.cancel import cancel_job
 from jobs.claim import Claim
 from jobs.errors import ClaimLost, JobMoved, JobNotFound, Unavailable
 from jobs.events import EventType
+from jobs.fenced import Fenced
 from jobs.job import Inline, JobStatus, Result, Stored, Usage
 from jobs.outcome import Cancelled, Completed, Retrying
 from jobs.redrive import redrive_job
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from adapters.memory import MemoryFenced
     from jobs.cancel import CancelParts
     from jobs.events import Event
     from jobs.job import Job
@@ -245,6 +247,56 @@ def test_a_change_is_refused_where_the_row_has_moved() -> None:
 
 def cancel_of(job: Job) -> Change:
     return Cancelled(at=NOW, seq=job.seq + 1, steps=())
+
+
+def hints(parts: CancelParts) -> list[Fenced]:
+    return cast("MemoryFenced", parts.holders).told
+
+
+def test_whoever_runs_the_job_is_told_once_the_row_says_so() -> None:
+    store = MemoryJobStore()
+    store.add(a_job())
+    claim_of(store)
+    parts = cancel_parts(store)
+
+    job = cancel_job(store.get(JOB_ID), parts)
+
+    assert hints(parts) == [Fenced(job=JOB_ID, epoch=2)]
+    assert job.epoch == 2
+
+
+def test_a_job_that_nobody_runs_is_cancelled_without_a_hint() -> None:
+    store = MemoryJobStore()
+    store.add(a_job())
+    parts = cancel_parts(store)
+
+    cancel_job(store.get(JOB_ID), parts)
+    cancel_job(store.get(JOB_ID), parts)
+
+    assert hints(parts) == []
+
+
+def test_a_job_that_is_claimed_at_this_moment_is_cancelled_with_a_hint() -> None:
+    store = RacedStore()
+    store.add(a_job())
+    store.first = lambda: claim_of(store)
+    parts = cancel_parts(store)
+
+    cancel_job(store.get(JOB_ID), parts)
+
+    assert hints(parts) == [Fenced(job=JOB_ID, epoch=2)]
+
+
+def test_a_cancel_that_did_not_happen_is_not_hinted_at() -> None:
+    store = RacedStore()
+    store.add(a_job())
+    claim = claim_of(store)
+    store.first = lambda: store.settle(claim, completed(claim))
+    parts = cancel_parts(store)
+
+    cancel_job(store.get(JOB_ID), parts)
+
+    assert hints(parts) == []
 
 
 class CancelledRun:

@@ -10,6 +10,7 @@ from jobs.claim import Claim
 from jobs.errors import ClaimLost, JobMoved
 from jobs.events import EventType
 from jobs.expire import expire_job, expiry_of
+from jobs.fenced import Fenced
 from jobs.job import JobStatus
 from jobs.sweep import sweep
 from jobs.timeline import StepName
@@ -26,6 +27,7 @@ from tests.builders import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from adapters.memory import MemoryFenced
     from jobs.job import Job
 
 SECOND = timedelta(seconds=1)
@@ -89,6 +91,21 @@ def test_an_expired_job_says_why_and_its_watchers_are_told() -> None:
     (event,) = cast("MemoryEvents", parts.events).told
     assert (event.type, event.seq, event.error) == (EventType.EXPIRED, job.seq, job.error)
     assert (job.timeline[-1].name, job.timeline[-1].error) == (StepName.EXPIRED, "start_timeout")
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_whoever_runs_an_expired_job_is_told(is_running: bool) -> None:  # noqa: FBT001 - pytest's
+    store = MemoryJobStore()
+    store.add(a_job(start_timeout=None if is_running else SECOND, run_timeout=SECOND))
+    if is_running:
+        store.claim(JOB_ID, claim_terms())
+    parts = expire_parts(store, clock=ManualClock(NOW + SECOND))
+
+    job = expire_job(store.get(JOB_ID), parts)
+
+    hint = Fenced(job=JOB_ID, epoch=job.epoch)
+    assert job.status is JobStatus.EXPIRED
+    assert cast("MemoryFenced", parts.holders).told == ([hint] if is_running else [])
 
 
 def test_a_job_that_has_time_left_is_left_alone() -> None:

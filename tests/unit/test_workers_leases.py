@@ -6,9 +6,11 @@ import pytest
 
 from adapters.clock import SystemClock
 from adapters.memory import ManualClock
+from jobs.cancel import cancel_job
 from jobs.claim import Claim
 from jobs.errors import ClaimLost, DeadlinePassed, HandedOver
-from jobs.job import Job
+from jobs.fenced import Fenced
+from jobs.job import Job, JobId
 from tests.builders import (
     JOB_ID,
     LEASE,
@@ -17,10 +19,12 @@ from tests.builders import (
     RecordingLog,
     ShakyJobStore,
     a_job,
+    cancel_parts,
     claim_terms,
     lost,
     store_away,
 )
+from tests.stack import wait_until
 from workers.leases import KeptLease, RenewingLeases
 from workers.timers import Timers
 
@@ -447,3 +451,84 @@ def test_the_reason_to_end_is_logged_with_the_job() -> None:
     (line,) = kept.log.lines
     assert (line.event, line.keys["reason"]) == ("run_must_end", "handed_over")
     assert (line.keys["job_id"], line.keys["trace_id"]) == (JOB_ID, a_job().trace.id)
+
+
+HINT = Fenced(job=JOB_ID, epoch=2)
+
+
+def test_a_hint_that_a_job_was_cancelled_breaks_its_call_off_at_once() -> None:
+    kept = Kept()
+
+    with kept.leases.keep(kept.claim) as lease:
+        lease.on_end(kept.break_off)
+        cancel_job(kept.store.get(JOB_ID), cancel_parts(kept.store))
+        lease.check()  # nobody has told it yet
+        kept.leases.look_at(HINT)
+        wait_until(lambda: kept.broken_off, "the break-off")
+        with pytest.raises(ClaimLost):
+            lease.check()
+
+    assert kept.clock.now() == NOW
+
+
+def test_without_a_hint_a_cancel_is_learnt_at_the_next_renewal() -> None:
+    """Redis may be away: the row is the truth."""
+    kept = Kept()
+
+    with kept.leases.keep(kept.claim) as lease:
+        lease.on_end(kept.break_off)
+        cancel_job(kept.store.get(JOB_ID), cancel_parts(kept.store))
+        kept.move_to_next_renewal()
+
+    assert (kept.broken_off, kept.clock.now()) == (1, NOW + THIRD)
+
+
+def test_a_wrong_hint_costs_one_renewal_and_the_run_goes_on() -> None:
+    kept = Kept()
+
+    with kept.leases.keep(kept.claim) as lease:
+        lease.on_end(kept.break_off)
+        kept.leases.look_at(HINT)
+        wait_until(lambda: kept.renewals == 1, "the look")
+        lease.check()
+        assert [at for at, _ in kept.timers.held] == [NOW + THIRD]  # its turn is what it was
+
+    assert kept.broken_off == 0
+
+
+def test_a_hint_that_comes_again_costs_nothing_more() -> None:
+    kept = Kept(renew=[lost()])
+
+    with kept.leases.keep(kept.claim) as lease:
+        lease.on_end(kept.break_off)
+        for _ in range(5):
+            kept.leases.look_at(HINT)
+            wait_until(lambda: kept.broken_off, "the break-off")
+
+    assert (kept.renewals, kept.broken_off) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "hint", [Fenced(job=JobId("job_other"), epoch=2), Fenced(job=JOB_ID, epoch=1)]
+)
+def test_a_hint_of_another_job_or_an_earlier_claim_is_passed_over(hint: Fenced) -> None:
+    kept = Kept()
+
+    with kept.leases.keep(kept.claim):
+        kept.leases.look_at(hint)
+        kept.leases._pool.shutdown(wait=True)  # noqa: SLF001 - the only way to see that nothing comes
+
+    assert kept.renewals == 0
+
+
+def test_a_hint_while_the_store_is_away_leaves_it_to_the_next_renewal() -> None:
+    kept = Kept(renew=[store_away(), lost()])
+
+    with kept.leases.keep(kept.claim) as lease:
+        lease.on_end(kept.break_off)
+        kept.leases.look_at(HINT)
+        wait_until(lambda: kept.log.count("renewal_failed"), "the look to fail")
+        assert kept.broken_off == 0
+        kept.move_to_next_renewal()
+
+    assert kept.broken_off == 1
