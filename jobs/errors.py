@@ -15,6 +15,7 @@ LonghaulError                 code and message, fit to be shown to a caller
 ├── ClaimLost                 the row has moved on: this claim may neither pay nor write
 ├── DeadlinePassed            the job's time to finish is over while it runs
 ├── HandedOver                this worker drains: another is to go on with the job
+├── DocumentRefused           a document cannot be read: encrypted, broken, a bomb, without text
 ├── ModelError                the model refused, failed or broke off
 ├── RecordUnreadable          a change record or a row that is not one of ours
 ├── LeaseLost                 another feed has taken the shard
@@ -126,6 +127,16 @@ class DeadlinePassed(LonghaulError):
     """The job's time to finish is over while it runs."""
 
     code = "run_timeout"
+
+
+class DocumentRefused(LonghaulError):
+    """A document cannot be read; `reason` is the job's error code, such as document_encrypted."""
+
+    code = "document_refused"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class HandedOver(LonghaulError):
