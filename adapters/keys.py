@@ -6,6 +6,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jobs.caller import Caller
 from jobs.errors import Unauthenticated
 from jobs.job import UserId
 
@@ -22,11 +23,11 @@ class SettingsAuthenticator:
     users: Mapping[str, str] = field(repr=False)
     allow_anonymous: bool
 
-    def identify(self, token: str | None) -> UserId:
-        """Name the user; every key is compared in constant time."""
+    def identify(self, token: str | None) -> Caller:
+        """Say who calls; every key is compared in constant time. These keys may do everything."""
         if token is None:
             if self.allow_anonymous:
-                return ANONYMOUS
+                return Caller(user=ANONYMOUS)
             raise Unauthenticated("send `Authorization: Bearer <key>`")
         sent = token.encode(errors="surrogatepass")
         found = [
@@ -34,4 +35,4 @@ class SettingsAuthenticator:
         ]
         if not found:
             raise Unauthenticated("nobody knows this key")
-        return UserId(found[0])
+        return Caller(user=UserId(found[0]))

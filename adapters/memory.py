@@ -45,11 +45,12 @@ from jobs.transitions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from jobs.caller import Caller
     from jobs.claim import ClaimTerms
     from jobs.errors import RecordUnreadable
     from jobs.events import Event
     from jobs.fenced import Fenced
-    from jobs.job import ClaimToken, Job, JobId, ObjectKey, UserId
+    from jobs.job import ClaimToken, Job, JobId, ObjectKey
     from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Clock, Lease, Listener, Topic
     from jobs.rejected import RejectedId, RejectedRecord
@@ -350,18 +351,18 @@ class MemoryTickets:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._given: dict[Ticket, tuple[UserId, timedelta]] = {}
+        self._given: dict[Ticket, tuple[Caller, timedelta]] = {}
 
-    def give(self, ticket: Ticket, user: UserId) -> None:
+    def give(self, ticket: Ticket, caller: Caller) -> None:
         """Keep a ticket for its lifetime."""
         with self._lock:
-            self._given[ticket] = (user, self._clock.elapsed() + LIFETIME)
+            self._given[ticket] = (caller, self._clock.elapsed() + LIFETIME)
 
-    def take(self, ticket: Ticket) -> UserId | None:
+    def take(self, ticket: Ticket) -> Caller | None:
         """Use a ticket up."""
         with self._lock:
-            user, until = self._given.pop(ticket, (None, timedelta(0)))
-            return user if self._clock.elapsed() < until else None
+            caller, until = self._given.pop(ticket, (None, timedelta(0)))
+            return caller if self._clock.elapsed() < until else None
 
 
 class MemoryFenced:

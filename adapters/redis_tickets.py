@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
 
+from jobs.caller import Caller, Scope
 from jobs.errors import Unavailable
 from jobs.job import UserId
 from jobs.tickets import LIFETIME
@@ -22,24 +24,34 @@ class RedisTickets:
 
     client: redis.Redis
 
-    def give(self, ticket: Ticket, user: UserId) -> None:
+    def give(self, ticket: Ticket, caller: Caller) -> None:
         """Keep a ticket for its lifetime."""
         try:
-            self.client.set(_key(ticket), user, ex=LIFETIME)
+            self.client.set(_key(ticket), _write(caller), ex=LIFETIME)
         except redis.RedisError as error:
             raise _away(error) from error
 
-    def take(self, ticket: Ticket) -> UserId | None:
+    def take(self, ticket: Ticket) -> Caller | None:
         """Use a ticket up."""
         try:
-            user = self.client.getdel(_key(ticket))
+            written = self.client.getdel(_key(ticket))
         except redis.RedisError as error:
             raise _away(error) from error
-        return UserId(user.decode()) if isinstance(user, bytes) else None
+        return _read(written) if isinstance(written, bytes) else None
 
 
 def _key(ticket: Ticket) -> str:
     return f"longhaul:ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"
+
+
+def _write(caller: Caller) -> str:
+    return json.dumps({"user": caller.user, "scopes": sorted(caller.scopes)})
+
+
+def _read(written: bytes) -> Caller:
+    fields = json.loads(written)
+    scopes = frozenset(Scope(scope) for scope in fields["scopes"])
+    return Caller(user=UserId(fields["user"]), scopes=scopes)
 
 
 def _away(error: redis.RedisError) -> Unavailable:

@@ -4,6 +4,7 @@ LonghaulError                 code and message, fit to be shown to a caller
 ├── InvalidRequest            what was sent cannot become a job; names the field
 ├── PayloadTooLarge           what was sent is larger than this deployment accepts
 ├── Unauthenticated           no credential, or one that nobody knows
+├── Forbidden                 the credential is known and does not reach so far
 ├── JobNotFound               no such job, or not this caller's
 ├── JobExists                 a row with this id is already there
 ├── JobNotEnded               its result was asked for before its end
@@ -73,6 +74,16 @@ class Unauthenticated(LonghaulError):
     """No credential was sent, or one that nobody knows."""
 
     code = "unauthenticated"
+
+
+class Forbidden(LonghaulError):
+    """The credential is known, but lacks the scope that the call needs."""
+
+    code = "forbidden"
+
+    def __init__(self, message: str, *, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class JobNotFound(LonghaulError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
+    from jobs.caller import Caller
     from jobs.claim import Claim, ClaimRefused, ClaimTerms
     from jobs.events import Event, EventType
     from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
@@ -280,5 +281,5 @@ class Nudge(Protocol):
 class Authenticator(Protocol):
     """Who is calling."""
 
-    def identify(self, token: str | None) -> UserId:
-        """Name the user behind a bearer token, or behind none. Raises Unauthenticated."""
+    def identify(self, token: str | None) -> Caller:
+        """Say who is behind a bearer token, or behind none. Raises Unauthenticated."""

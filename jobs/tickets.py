@@ -1,4 +1,4 @@
-"""Tickets: a user's right to open one WebSocket, for browsers, which cannot set its headers."""
+"""Tickets: a caller's right to open one WebSocket, for browsers, which cannot set its headers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NewType, Protocol
 
 if TYPE_CHECKING:
-    from jobs.job import UserId
+    from jobs.caller import Caller
 
 Ticket = NewType("Ticket", str)
 
@@ -17,11 +17,11 @@ ENTROPY_BYTES = 24
 class Tickets(Protocol):
     """Tickets that were given and not used yet; shared by all web processes."""
 
-    def give(self, ticket: Ticket, user: UserId) -> None:
+    def give(self, ticket: Ticket, caller: Caller) -> None:
         """Keep a ticket for LIFETIME. Raises Unavailable."""
 
-    def take(self, ticket: Ticket) -> UserId | None:
-        """Use a ticket up, and name its user; None for one that is used, over or nobody's.
+    def take(self, ticket: Ticket) -> Caller | None:
+        """Use a ticket up, and say whose it is; None for one that is used, over or nobody's.
 
         Of those who race with one ticket, one is named. Raises Unavailable.
         """

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from jobs.job import Job, JobId, Payload
+    from jobs.ports import Authenticator
 
 ADA = {"Authorization": "Bearer key-of-ada-0123456789"}
 BOB = {"Authorization": "Bearer key-of-bob-0123456789"}
@@ -76,6 +77,7 @@ class World:
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
     log: WebRecordingLog = field(default_factory=WebRecordingLog)
+    authenticator: Authenticator | None = None
 
     def __post_init__(self) -> None:
         chance = FixedChance()
@@ -105,7 +107,8 @@ class World:
             objects=self.objects,
             source=self.events,
             event_log=self.events,
-            authenticator=SettingsAuthenticator(users=KEYS, allow_anonymous=self.allow_anonymous),
+            authenticator=self.authenticator
+            or SettingsAuthenticator(users=KEYS, allow_anonymous=self.allow_anonymous),
             tickets=self.tickets,
             clock=self.clock,
             chance=chance,

@@ -18,6 +18,7 @@ from web.job_json import JobWriter
 from web.job_routes import JobRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
+from web.routes import add_routes
 from web.socket_routes import SocketRoutes
 
 if TYPE_CHECKING:
@@ -36,11 +37,16 @@ def create_app(parts: WebParts) -> Flask:
     app.extensions[_HUB] = hub
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
-    JobRoutes(parts, writer).add_to(app)
-    EventRoutes(parts, hub, writer).add_to(app)
-    DeliveryRoutes(parts).add_to(app)
-    HealthRoutes(parts, hub).add_to(app)
-    SocketRoutes(parts, hub, writer).add_to(app)
+    sockets = SocketRoutes(parts, hub, writer)
+    routes = (
+        *JobRoutes(parts, writer).routes(),
+        *EventRoutes(parts, hub, writer).routes(),
+        *DeliveryRoutes(parts).routes(),
+        *HealthRoutes(parts, hub).routes(),
+        *sockets.routes(),
+    )
+    add_routes(app, routes, parts)
+    sockets.add_to(app)
     return app
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from werkzeug.datastructures import Headers
 
-    from jobs.job import UserId
+    from jobs.caller import Caller
     from jobs.ports import Authenticator
     from web.parts import WebParts
 
@@ -22,8 +22,8 @@ _TOKEN = re.compile(r"[!-~]{1,8192}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def identify_caller(headers: Headers, authenticator: Authenticator) -> UserId:
-    """Name the user that `Authorization` stands for, or who comes without. Raises Unauthenticated.
+def identify_caller(headers: Headers, authenticator: Authenticator) -> Caller:
+    """Say whom `Authorization` stands for, or who comes without. Raises Unauthenticated.
 
     A header that is there must be right, where callers without one are welcome too.
     """
@@ -36,8 +36,8 @@ def identify_caller(headers: Headers, authenticator: Authenticator) -> UserId:
     return identify_token(token.strip(), authenticator)
 
 
-def identify_token(token: str, authenticator: Authenticator) -> UserId:
-    """Name the user behind a token. Raises Unauthenticated."""
+def identify_token(token: str, authenticator: Authenticator) -> Caller:
+    """Say who is behind a token. Raises Unauthenticated."""
     if not _TOKEN.fullmatch(token):
         raise Unauthenticated("the bearer token is malformed")
     return authenticator.identify(token)

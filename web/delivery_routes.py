@@ -5,19 +5,18 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Response, g, request
+from flask import Response, g
 
+from jobs.caller import Scope
 from jobs.delivery import EventId
 from jobs.errors import JobNotFound
 from jobs.job import parse_job_id
 from jobs.results import get_own_job
 from jobs.times import written_time
-from web.caller import identify_caller
 from web.json_text import write_json
+from web.routes import Route, the_caller
 
 if TYPE_CHECKING:
-    from flask import Flask
-
     from jobs.delivery import Delivery
     from jobs.job import JobId
     from web.parts import WebParts
@@ -29,11 +28,14 @@ class DeliveryRoutes:
     def __init__(self, parts: WebParts) -> None:
         self._parts = parts
 
-    def add_to(self, app: Flask) -> None:
-        """Add the routes."""
+    def routes(self) -> tuple[Route, ...]:
+        """Name the routes."""
         here = "/v1/jobs/<job_id>/deliveries"
-        app.add_url_rule(here, "deliveries", self.show)
-        app.add_url_rule(f"{here}/<event_id>/replay", "replay", self.replay, methods=["POST"])
+        again = f"{here}/<event_id>/replay"
+        return (
+            Route(name="deliveries", path=here, view=self.show, scope=Scope.READ),
+            Route(name="replay", method="POST", path=again, view=self.replay, scope=Scope.WRITE),
+        )
 
     def show(self, job_id: str) -> Response:
         """Show each announcement of the job, with its tries."""
@@ -48,12 +50,11 @@ class DeliveryRoutes:
         return _json_response(write_delivery(delivery), status=HTTPStatus.ACCEPTED)
 
     def _own_job_id(self, text: str) -> JobId:
-        user = identify_caller(request.headers, self._parts.authenticator)
         job_id = parse_job_id(text)
         if job_id is None:
             raise JobNotFound("no job can have this id")
         g.job_id = job_id
-        return get_own_job(job_id, user, self._parts.store).id
+        return get_own_job(job_id, the_caller().user, self._parts.store).id
 
 
 def write_delivery(delivery: Delivery) -> dict[str, object]:

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
+from jobs.caller import Scope
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
-from web.caller import identify_caller
 from web.event_stream import OPENING, EventStream
 from web.job_reader import JobReader
 from web.live_response import LiveResponse, Peer
+from web.routes import Route, the_caller
 from web.socket_messages import MAX_SAFE_INTEGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from flask import Flask
 
     from web.hub import Hub
     from web.job_json import JobWriter
@@ -32,9 +31,10 @@ class EventRoutes:
         self._hub = hub
         self._writer = writer
 
-    def add_to(self, app: Flask) -> None:
-        """Add the route."""
-        app.add_url_rule("/v1/jobs/<job_id>/events", "events", self.stream)
+    def routes(self) -> tuple[Route, ...]:
+        """Name the route."""
+        path = "/v1/jobs/<job_id>/events"
+        return (Route(name="events", path=path, view=self.stream, scope=Scope.READ),)
 
     def stream(self, job_id: str) -> Response:
         """Answer with the events after the one that the client names, to the last one."""
@@ -51,7 +51,7 @@ class EventRoutes:
 
     def _stream(self, job_id: str) -> Response:
         reader = JobReader(
-            user=identify_caller(request.headers, self._parts.authenticator),
+            user=the_caller().user,
             store=self._parts.store,
             log=self._parts.event_log,
             writer=self._writer,

@@ -8,10 +8,9 @@ from flask import Response
 
 from web.json_text import write_json
 from web.readiness import PartState, Readiness
+from web.routes import Route
 
 if TYPE_CHECKING:
-    from flask import Flask
-
     from web.hub import Hub
     from web.parts import WebParts
 
@@ -23,10 +22,12 @@ class HealthRoutes:
         self._readiness = Readiness(parts.readiness, parts.log)
         self._hub = hub
 
-    def add_to(self, app: Flask) -> None:
-        """Add the routes."""
-        app.add_url_rule("/healthz", "healthz", self.show_life)
-        app.add_url_rule("/readyz", "readyz", self.show_readiness)
+    def routes(self) -> tuple[Route, ...]:
+        """Name the routes."""
+        return (
+            Route(name="healthz", path="/healthz", view=self.show_life, scope=None),
+            Route(name="readyz", path="/readyz", view=self.show_readiness, scope=None),
+        )
 
     def show_life(self) -> Response:
         """Answer; that is the whole proof."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
+from jobs.caller import Scope
 from jobs.cancel import cancel_job
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
 from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, Stored, parse_job_id
@@ -15,17 +16,15 @@ from jobs.results import get_own_job, result_of
 from jobs.submit import JobRequest, submit_job
 from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
-from web.caller import identify_caller
 from web.job_json import links_of, retry_after_seconds, write_timeline
 from web.json_text import parse_json, write_json
 from web.request_body import read_json_body
+from web.routes import Route, the_caller
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from flask import Flask
-
-    from jobs.job import Job, UserId
+    from jobs.job import Job
     from web.bodies import WebhookBody
     from web.job_json import JobWriter
     from web.parts import WebParts
@@ -38,18 +37,25 @@ class JobRoutes:
         self._parts = parts
         self._writer = writer
 
-    def add_to(self, app: Flask) -> None:
-        """Add the routes."""
-        app.add_url_rule("/v1/jobs", "submit", self.submit, methods=["POST"])
-        app.add_url_rule("/v1/jobs/<job_id>", "job", self.show)
-        app.add_url_rule("/v1/jobs/<job_id>/result", "result", self.show_result)
-        app.add_url_rule("/v1/jobs/<job_id>/timeline", "timeline", self.show_timeline)
-        app.add_url_rule("/v1/jobs/<job_id>/cancel", "cancel", self.cancel, methods=["POST"])
-        app.add_url_rule("/v1/jobs/<job_id>/redrive", "redrive", self.redrive, methods=["POST"])
+    def routes(self) -> tuple[Route, ...]:
+        """Name the routes."""
+        read, write, one = Scope.READ, Scope.WRITE, "/v1/jobs/<job_id>"
+        return (
+            Route(name="submit", method="POST", path="/v1/jobs", view=self.submit, scope=write),
+            Route(name="job", path=one, view=self.show, scope=read),
+            Route(name="result", path=f"{one}/result", view=self.show_result, scope=read),
+            Route(name="timeline", path=f"{one}/timeline", view=self.show_timeline, scope=read),
+            Route(
+                name="cancel", method="POST", path=f"{one}/cancel", view=self.cancel, scope=write
+            ),
+            Route(
+                name="redrive", method="POST", path=f"{one}/redrive", view=self.redrive, scope=write
+            ),
+        )
 
     def submit(self) -> Response:
         """Accept a job; it is durable before the 202 leaves."""
-        user = self._caller()
+        user = the_caller().user
         data = read_json_body(request, max_bytes=self._parts.max_request_bytes)
         body, prompt = read_job_body(parse_json(data))
         self._check_retention(body.retention)
@@ -133,16 +139,12 @@ class JobRoutes:
             problem = FieldProblem(field=field, detail=detail)
             raise InvalidRequest(f"{field} {detail}", problems=(problem,))
 
-    def _caller(self) -> UserId:
-        return identify_caller(request.headers, self._parts.authenticator)
-
     def _own_job(self, text: str) -> Job:
-        user = self._caller()
         job_id = parse_job_id(text)
         if job_id is None:
             raise JobNotFound("no job can have this id")
         g.job_id = job_id
-        return get_own_job(job_id, user, self._parts.store)
+        return get_own_job(job_id, the_caller().user, self._parts.store)
 
     def _with_state(self, response: Response, job: Job) -> Response:
         """Add what a poller goes by: which state this is, and when to look again."""

@@ -14,6 +14,7 @@ from jobs.errors import (
     ClaimLost,
     DeliveryMoved,
     DeliveryNotFound,
+    Forbidden,
     InvalidRequest,
     JobExists,
     JobMoved,
@@ -63,6 +64,7 @@ ANSWERS: Mapping[type[LonghaulError], Answer] = {
         title="Unknown caller",
         headers={"WWW-Authenticate": 'Bearer realm="longhaul"'},
     ),
+    Forbidden: Answer(status=HTTPStatus.FORBIDDEN, title="Not allowed"),
     OriginRefused: Answer(status=HTTPStatus.FORBIDDEN, title="Foreign origin"),
     # One detail for a job that is not there and for another user's: nobody learns which it is.
     JobNotFound: Answer(
@@ -141,7 +143,10 @@ def problem_of(error: Exception, *, instance: str, trace_id: TraceId) -> Respons
         members["errors"] = [
             {"field": problem.field, "detail": problem.detail} for problem in known.problems
         ]
-    return _response(answer.status, members, answer.headers)
+    headers = dict(answer.headers)
+    if isinstance(known, Forbidden):  # RFC 6750, 3.1
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{known.scope}"'
+    return _response(answer.status, members, headers)
 
 
 def _http_problem(error: HTTPException, *, instance: str, trace_id: TraceId) -> Response:

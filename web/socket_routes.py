@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from flask import Response, g, request
 from flask_sock import Sock
 
+from jobs.caller import Scope
 from jobs.errors import Unauthenticated
 from jobs.tickets import ENTROPY_BYTES, LIFETIME, Ticket
 from jobs.times import written_time
@@ -17,6 +18,7 @@ from web.caller import identify_caller, is_own_origin
 from web.errors import Draining, OriginRefused, UpgradeRequired
 from web.json_text import write_json
 from web.outbox import Outbox
+from web.routes import Route, the_caller
 from web.sockets import Conversation
 from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
 from web.wire_socket import WireSocket, reader_thread
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from simple_websocket import Server
 
-    from jobs.job import UserId
+    from jobs.caller import Caller
     from web.hub import Hub
     from web.job_json import JobWriter
     from web.parts import WebParts
@@ -58,17 +60,22 @@ class SocketRoutes:
             "thread_class": reader_thread,
             "subprotocols": [SUBPROTOCOL],
         }
-        app.add_url_rule("/v1/ws-tickets", "ws_tickets", self.give_ticket, methods=["POST"])
         app.before_request(self._admit)
-        app.add_url_rule(PATH, "no_watch", _ask_for_upgrade)
         Sock(app).route(PATH, endpoint=_ENDPOINT)(self._hold)
+
+    def routes(self) -> tuple[Route, ...]:
+        """Name what is no socket."""
+        path = "/v1/ws-tickets"
+        give = Route(
+            name="ws_tickets", method="POST", path=path, view=self.give_ticket, scope=Scope.READ
+        )
+        return (give, Route(name="no_watch", path=PATH, view=_ask_for_upgrade, scope=None))
 
     def give_ticket(self) -> Response:
         """Give a ticket that opens one WebSocket as this caller, within a minute."""
-        user = identify_caller(request.headers, self._parts.authenticator)
         entropy = self._parts.chance.entropy(ENTROPY_BYTES)
         ticket = Ticket(base64.urlsafe_b64encode(entropy).decode())
-        self._parts.tickets.give(ticket, user)
+        self._parts.tickets.give(ticket, the_caller())
         expires_at = self._parts.clock.now() + LIFETIME
         body = write_json({"ticket": ticket, "expires_at": written_time(expires_at)})
         response = Response(body + "\n", status=201, content_type="application/json")
@@ -86,15 +93,17 @@ class SocketRoutes:
         if self._hub.is_draining:
             raise Draining("this process is restarting; connect again")
         g.is_named = "Authorization" in request.headers or "ticket" in request.args
-        g.user = self._caller()
+        g.caller = self._caller()
+        if g.caller is not None:
+            g.caller.check(Scope.READ)
         g.socket = _take_over_socket(request.environ, {"X-Amzn-Trace-Id": g.trace.header})
 
-    def _caller(self) -> UserId | None:
+    def _caller(self) -> Caller | None:
         if (ticket := request.args.get("ticket")) is not None:
-            user = self._parts.tickets.take(Ticket(ticket))
-            if user is None:
+            caller = self._parts.tickets.take(Ticket(ticket))
+            if caller is None:
                 raise Unauthenticated("this ticket is used or over: ask for another")
-            return user
+            return caller
         try:
             return identify_caller(request.headers, self._parts.authenticator)
         except Unauthenticated:
@@ -112,7 +121,7 @@ class SocketRoutes:
             hub=self._hub,
             parts=self._parts,
             writer=self._writer,
-            user=g.user,
+            caller=g.caller,
             is_named=g.is_named,
             trace=g.trace,
         )

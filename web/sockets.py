@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.caller import Scope
 from jobs.cancel import cancel_job
-from jobs.errors import InvalidRequest, JobNotFound, LonghaulError, Unauthenticated
+from jobs.errors import Forbidden, InvalidRequest, JobNotFound, LonghaulError, Unauthenticated
 from jobs.job import parse_job_id
 from jobs.results import get_own_job
 from web.caller import identify_token
@@ -30,7 +31,8 @@ from web.socket_messages import (
 from web.wire import WireClosed, text_frame
 
 if TYPE_CHECKING:
-    from jobs.job import JobId, UserId
+    from jobs.caller import Caller
+    from jobs.job import JobId
     from jobs.trace import Trace
     from web.hub import Hub
     from web.job_json import JobWriter
@@ -48,7 +50,7 @@ _MAX_ECHO = 100  # characters of a client's word that go back to it
 class Conversation:
     """One connection, held by one thread.
 
-    `user` is whom the handshake's header named, or the anonymous user where such are welcome, or
+    `caller` is whom the handshake named, or the anonymous one where such are welcome, or
     None: then the first message must be `auth`. `is_named` says that a credential was shown.
     """
 
@@ -60,7 +62,7 @@ class Conversation:
         hub: Hub,
         parts: WebParts,
         writer: JobWriter,
-        user: UserId | None,
+        caller: Caller | None,
         is_named: bool,
         trace: Trace,
     ) -> None:
@@ -69,7 +71,7 @@ class Conversation:
         self._hub = hub
         self._parts = parts
         self._writer = writer
-        self._user = user
+        self._caller = caller
         self._is_named = is_named
         self._trace = trace
         self._pace = Pace(parts.clock.now())
@@ -79,8 +81,8 @@ class Conversation:
     def hold(self) -> None:
         """Talk until either side ends the connection; when this returns, it has ended."""
         try:
-            if self._user is not None:
-                self._listen_as(self._user)
+            if self._caller is not None:
+                self._listen_as(self._caller)
             while self._outbox.ending is None:
                 listener = self._listener
                 self._take(self._wire.receive(self._patience()))
@@ -125,6 +127,10 @@ class Conversation:
         except Unauthenticated as refusal:
             self._say_error(refusal.code, detail_of(refusal))
             self._outbox.end(CloseCode.UNAUTHENTICATED, "unauthenticated")
+        except Forbidden as refusal:
+            self._say_error(refusal.code, detail_of(refusal), about=about)
+            if self._listener is None:
+                self._outbox.end(CloseCode.FORBIDDEN, "this credential may not watch")
         except LonghaulError as refusal:
             self._say_error(refusal.code, detail_of(refusal), about=about)
 
@@ -152,31 +158,36 @@ class Conversation:
                 listener.unsubscribe(job_id)
                 self._say(unsubscribed(job_id))
             case Cancel(job_id=text):
-                self._cancel(_job_id(text), listener.user)
+                self._cancel(_job_id(text))
             case Auth(token=token):
                 self._authenticate(token)
             case Ping():
                 self._say(pong())
 
-    def _cancel(self, job_id: JobId, user: UserId) -> None:
-        job = cancel_job(get_own_job(job_id, user, self._parts.store), self._parts.cancel)
+    def _cancel(self, job_id: JobId) -> None:
+        caller = self._caller
+        if caller is None:  # nothing is asked of us before somebody has said who they are
+            raise Unauthenticated("send auth first")
+        caller.check(Scope.WRITE)
+        job = cancel_job(get_own_job(job_id, caller.user, self._parts.store), self._parts.cancel)
         self._say(cancelled(job.id, self._writer.write(job)))
 
     def _authenticate(self, token: str) -> None:
         """Take a credential; once one was shown, or jobs are watched, the user stays the same."""
-        user = identify_token(token, self._parts.authenticator)
-        if self._listener is None or user != self._user:
+        caller = identify_token(token, self._parts.authenticator)
+        caller.check(Scope.READ)
+        if self._listener is None or caller.user != self._listener.user:
             if self._listener is not None and (self._is_named or self._listener.watch_count):
                 raise InvalidRequest("this connection belongs to another user already")
             self._stop_listening()
-            self._listen_as(user)
+            self._listen_as(caller)
+        self._caller = caller
         self._is_named = True
         self._say(authenticated())
 
-    def _listen_as(self, user: UserId) -> None:
-        self._user = user
+    def _listen_as(self, caller: Caller) -> None:
         reader = JobReader(
-            user=user,
+            user=caller.user,
             store=self._parts.store,
             log=self._parts.event_log,
             writer=self._writer,

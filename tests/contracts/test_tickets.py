@@ -12,6 +12,7 @@ import redis
 from adapters.memory import ManualClock, MemoryTickets
 from adapters.redis_events import connect_redis
 from adapters.redis_tickets import RedisTickets
+from jobs.caller import Caller, Scope
 from jobs.errors import Unavailable
 from jobs.job import UserId
 from jobs.tickets import LIFETIME, Ticket, Tickets
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.stack import LocalStack
 
-ADA = UserId("ada@example.com")
+ADA = Caller(user=UserId("ada@example.com"), scopes=frozenset({Scope.READ}))
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -40,7 +41,7 @@ def a_ticket() -> Ticket:
     return Ticket(secrets.token_urlsafe())
 
 
-def test_a_ticket_names_its_user_once(tickets: Tickets) -> None:
+def test_a_ticket_names_its_caller_once(tickets: Tickets) -> None:
     ticket = a_ticket()
     tickets.give(ticket, ADA)
 

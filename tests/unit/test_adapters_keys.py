@@ -9,18 +9,21 @@ from hypothesis import strategies as st
 from adapters.clock import SystemChance, SystemClock
 from adapters.keys import ANONYMOUS, SettingsAuthenticator
 from adapters.process import process_name
+from jobs.caller import Caller
 from jobs.errors import Unauthenticated
+from jobs.job import UserId
 from jobs.times import read_time, written_time
 
 KEY = "0123456789abcdef"
+ADA = Caller(user=UserId("ada"))
 KEYS = SettingsAuthenticator(users={KEY: "ada", "clé-of-sixteen-ch": "bob"}, allow_anonymous=False)
 OPEN = SettingsAuthenticator(users={KEY: "ada"}, allow_anonymous=True)
 
 
 def test_a_key_names_its_user() -> None:
-    assert KEYS.identify(KEY) == "ada"
-    assert KEYS.identify("clé-of-sixteen-ch") == "bob"
-    assert OPEN.identify(KEY) == "ada"
+    assert KEYS.identify(KEY) == ADA
+    assert KEYS.identify("clé-of-sixteen-ch") == Caller(user=UserId("bob"))
+    assert OPEN.identify(KEY) == ADA
 
 
 def test_whoever_sends_nothing_is_refused() -> None:
@@ -29,7 +32,7 @@ def test_whoever_sends_nothing_is_refused() -> None:
 
 
 def test_whoever_sends_nothing_is_anonymous_where_that_is_allowed() -> None:
-    assert OPEN.identify(None) == ANONYMOUS
+    assert OPEN.identify(None) == Caller(user=ANONYMOUS)
 
 
 @pytest.mark.parametrize("token", ["", KEY[:-1], KEY + "0", KEY.upper(), " " + KEY, "ada"])

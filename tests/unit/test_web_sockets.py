@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adapters.memory import MemoryEvents, MemoryJobStore
+from jobs.caller import ALL_SCOPES, Caller, Scope
 from jobs.errors import Unavailable
 from jobs.events import EventType
-from jobs.job import JobStatus
+from jobs.job import JobStatus, UserId
 from tests.builders import a_job, a_trace
 from tests.web_world import ADA, BOB, World, event_of
 from web.job_json import JobWriter
@@ -72,6 +73,7 @@ def talk(
     world: World,
     *script: Any,  # noqa: ANN401 - what ScriptedWire takes
     user: str | None = "ada",
+    scopes: frozenset[Scope] = ALL_SCOPES,
     is_named: bool = True,
 ) -> ScriptedWire:
     """Hold one conversation from its beginning to its end."""
@@ -86,7 +88,7 @@ def talk(
         writer=JobWriter(
             objects=world.objects, clock=world.clock, url_lifetime=world.parts.url_lifetime
         ),
-        user=user,  # type: ignore[arg-type] # a UserId
+        caller=None if user is None else Caller(user=UserId(user), scopes=scopes),
         is_named=is_named,
         trace=a_trace(),
     ).hold()
@@ -561,3 +563,31 @@ def test_who_subscribes_to_a_job_it_has_heard_of_hears_nothing_twice() -> None:
 
     numbers = [message["seq"] for message in wire.sent if message["type"] == "event"]
     assert numbers == [1, 1_000_001, 1_000_002]
+
+
+def test_who_may_only_read_cannot_cancel_over_a_socket() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    wire = talk(world, {"type": "cancel", "job_id": job_id}, scopes=frozenset({Scope.READ}))
+
+    [refusal] = [message for message in wire.sent if message["type"] == "error"]
+    assert (refusal["code"], refusal["job_id"], wire.code) == ("forbidden", job_id, None)
+    assert world.client.get(f"/v1/jobs/{job_id}", headers=ADA).get_json()["status"] == "PENDING"
+
+
+def test_a_token_that_may_not_read_closes_the_socket_as_forbidden() -> None:
+    world = World(authenticator=WriteOnly())
+
+    wire = talk(world, {"type": "auth", "token": TOKEN}, user=None, is_named=False)
+
+    assert wire.sent[-1]["code"] == "forbidden"
+    assert wire.code == 4403
+
+
+class WriteOnly:
+    """jobs.ports.Authenticator whose callers may submit and no more."""
+
+    def identify(self, token: str | None) -> Caller:
+        assert token
+        return Caller(user=UserId("ada"), scopes=frozenset({Scope.WRITE}))
