@@ -19,6 +19,8 @@ from adapters.schema import (
     deliveries_table,
     deliveries_table_name,
     feed_table,
+    idempotency_table,
+    idempotency_table_name,
     jobs_table,
     rejected_table,
     rejected_table_name,
@@ -48,9 +50,11 @@ def ensure_resources(environ: Mapping[str, str]) -> list[str]:
         *_ensure_table(dynamodb, feed_table(settings.table)),
         *_ensure_table(dynamodb, rejected_table(settings.table)),
         *_ensure_table(dynamodb, deliveries_table(settings.table)),
+        *_ensure_table(dynamodb, idempotency_table(settings.table)),
         *_ensure_ttl(dynamodb, settings.table),
         *_ensure_ttl(dynamodb, rejected_table_name(settings.table)),
         *_ensure_ttl(dynamodb, deliveries_table_name(settings.table)),
+        *_ensure_ttl(dynamodb, idempotency_table_name(settings.table)),
         *_ensure_bucket(s3, settings.bucket, settings.retention_days),
     ]
     check_store(dynamodb, settings.table)
@@ -64,6 +68,7 @@ def check_store(dynamodb: DynamoDBClient, table: str) -> None:
     _check_table(dynamodb, feed_table(table))
     _check_table(dynamodb, rejected_table(table))
     _check_table(dynamodb, deliveries_table(table))
+    _check_table(dynamodb, idempotency_table(table))
 
 
 def check_objects(s3: S3Client, bucket: str) -> None:

@@ -210,6 +210,26 @@ class DynamoDBJobStore:
                 raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
         return from_item(row)
 
+    def remove(self, job: Job) -> None:
+        """Remove an ended job's row, if it is still as `job` says."""
+        with translating(_PART):
+            try:
+                self.client.delete_item(
+                    TableName=self.table,
+                    Key={"JobId": text(job.id)},
+                    ConditionExpression=(
+                        "attribute_not_exists(JobId) OR (Epoch = :epoch AND JobStatus = :status)"
+                    ),
+                    ExpressionAttributeValues={
+                        ":epoch": number(job.epoch),
+                        ":status": text(job.status),
+                    },
+                )
+            except botocore.exceptions.ClientError as error:
+                if code_of(error) != _REFUSED:
+                    raise
+                raise JobMoved(f"job {job.id} is no longer {job.status}") from error
+
     def keep_partial(self, claim: Claim, partial: Partial) -> None:
         """Add what had come of the call to a job that was cancelled under this claim."""
         placed = result_attributes(partial.result)

@@ -121,6 +121,18 @@ def from_item(item: Item) -> Job:
         raise RecordUnreadable(f"not a row of ours: {error!r}") from error
 
 
+def summary_from_item(item: Item) -> Job:
+    """Read a row that was fetched without its large attributes. Raises RecordUnreadable.
+
+    Prompt, timeline and the text of the result are empty; it has a result where the model said
+    something of it.
+    """
+    empty = {"PromptContext": text(""), "Timeline": write_steps(())}
+    has_result = "Usage" in item or "StopReason" in item
+    result = {"ResultData": text("")} if has_result else {}
+    return from_item({**item, **empty, **result})
+
+
 def _write_payload(payload: Payload, *, inline: str, stored: str) -> dict[str, Value | None]:
     match payload:
         case Inline():

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from jobs.errors import RecordUnreadable
     from jobs.events import Event
     from jobs.fenced import Fenced
-    from jobs.job import ClaimToken, Job, JobId, ObjectKey
+    from jobs.job import ClaimToken, Job, JobId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Clock, Lease, Listener, Topic
     from jobs.rejected import RejectedId, RejectedRecord
@@ -193,6 +193,22 @@ class MemoryJobStore:
             self._write(row)
             return row
 
+    def remove(self, job: Job) -> None:
+        """Remove an ended job's row."""
+        with self._lock:
+            row = self._jobs.get(job.id)
+            if row is None:
+                return
+            if (row.epoch, row.status) != (job.epoch, job.status):
+                raise JobMoved(f"job {job.id} is no longer {job.status}")
+            del self._jobs[job.id]
+
+    def jobs_of(self, user: UserId) -> list[Job]:
+        """Give a user's jobs, the newest first; for MemoryJobList."""
+        with self._lock:
+            found = [job for job in self._jobs.values() if job.user == user]
+        return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
+
     def keep_partial(self, claim: Claim, partial: Partial) -> None:
         """Add what had come of the call to a job that was cancelled under this claim."""
         with self._lock:
@@ -267,6 +283,11 @@ class MemoryObjectStore:
     def delete(self, key: ObjectKey) -> None:
         """Remove a text."""
         self._texts.pop(key, None)
+
+    def delete_all_of(self, job_id: JobId) -> None:
+        """Remove a job's texts."""
+        for key in [key for key in self._texts if f"/{job_id}" in key]:
+            self.delete(key)
 
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Make a URL."""

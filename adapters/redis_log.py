@@ -49,6 +49,13 @@ class RedisEventLog:
         topic = topic_of_job(job_id)
         return [read_heard(topic, fields[_FIELD].decode()) for _, fields in entries]
 
+    def forget(self, job_id: JobId) -> None:
+        """Remove a job's log."""
+        try:
+            self._client.delete(_key(job_id))
+        except redis.RedisError as error:
+            raise Unavailable("events", f"no event log ({type(error).__name__})") from error
+
 
 def log_event(pipe: Pipeline, event: Event, text: str) -> None:
     """Add an event to its job's log, bounded in length and in time."""

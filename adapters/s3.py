@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
+from adapters.schema import ANSWERS
 from jobs.errors import NoResult
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
-    from jobs.job import ObjectKey
+    from jobs.job import JobId, ObjectKey
 
 _PART = "objects"
 
@@ -49,6 +50,16 @@ class S3ObjectStore:
         """Remove a text; one that is not there is removed already."""
         with translating(_PART):
             self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_all_of(self, job_id: JobId) -> None:
+        """Remove every text of a job, by the prefixes under which they are put."""
+        for prefix in (f"prompts/{job_id}", f"results/{job_id}/", f"{ANSWERS}/{job_id}/"):
+            with translating(_PART):
+                pages = self.client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self.bucket, Prefix=prefix
+                )
+                for key in [one["Key"] for page in pages for one in page.get("Contents", [])]:
+                    self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Make a URL that anyone may GET within `lifetime`; costs no request."""

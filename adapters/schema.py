@@ -136,6 +136,21 @@ def deliveries_table_name(jobs: str) -> str:
     return f"{jobs}_Deliveries"
 
 
+def idempotency_table(jobs: str) -> CreateTableInputTypeDef:
+    """Define the table of idempotency keys: one item a key, by its hash."""
+    return {
+        "TableName": idempotency_table_name(jobs),
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "IdempotencyId", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "IdempotencyId", "AttributeType": "S"}],
+    }
+
+
+def idempotency_table_name(jobs: str) -> str:
+    """Name the table of idempotency keys after the jobs' table."""
+    return f"{jobs}_Idempotency"
+
+
 def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
     """Define when prompts and results go: after their rows; and kept answers, much sooner.
 

@@ -14,7 +14,9 @@ from adapters.bootstrap import check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
+from adapters.dynamodb_idempotency import DynamoDBKeyedJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
+from adapters.dynamodb_list import DynamoDBJobList
 from adapters.dynamodb_rejected import DynamoDBRejectedRecords
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
 from adapters.kept_answers import AnswersInEither, AnswersInObjects
@@ -37,6 +39,7 @@ from adapters.streams import DynamoDBChangeStream
 from adapters.webhooks import WebhookAnnouncer
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
+from jobs.delete import DeleteParts
 from jobs.deliver import DeliverParts
 from jobs.delivery import DeliveryKind
 from jobs.errors import Unavailable
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
     from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.fenced import FencedSource, Holders
+    from jobs.idempotency import KeyedJobs
+    from jobs.listing import JobList
     from jobs.ports import (
         Authenticator,
         Chance,
@@ -80,6 +85,9 @@ class WebAdapters:
     """What the web process stands on."""
 
     submit: SubmitParts
+    keyed: KeyedJobs
+    delete: DeleteParts
+    jobs: JobList
     cancel: CancelParts
     redrive: RedriveParts
     deliveries: Deliveries
@@ -131,6 +139,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
     store = _job_store(dynamodb, settings)
     objects = S3ObjectStore(client=s3, bucket=settings.bucket)
     bus = RedisEventBus(client, log)
+    event_log = RedisEventLog(client)
     deliveries = _deliveries(dynamodb, settings)
     process = process_name("web")
     return WebAdapters(
@@ -146,6 +155,14 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             max_attempts=settings.retry_policy.max_calls,
             inline_prompt_bytes=settings.inline_prompt_bytes,
         ),
+        keyed=DynamoDBKeyedJobs(
+            client=dynamodb,
+            jobs=settings.table,
+            retention=timedelta(days=settings.retention_days),
+            clock=clock,
+        ),
+        delete=DeleteParts(store=store, objects=objects, event_log=event_log, log=log),
+        jobs=DynamoDBJobList(client=dynamodb, table=settings.table, log=log),
         cancel=CancelParts(
             store=store, events=bus, holders=bus, clock=clock, log=log, process=process
         ),
@@ -163,7 +180,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
         store=store,
         objects=objects,
         source=RedisEventSource(client, log),
-        event_log=RedisEventLog(client),
+        event_log=event_log,
         tickets=RedisTickets(client),
         authenticator=SettingsAuthenticator(
             users=settings.api_keys, allow_anonymous=settings.allow_anonymous

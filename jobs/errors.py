@@ -7,6 +7,7 @@ LonghaulError                 code and message, fit to be shown to a caller
 ├── Forbidden                 the credential is known and does not reach so far
 ├── JobNotFound               no such job, or not this caller's
 ├── JobExists                 a row with this id is already there
+├── KeyReused                 an idempotency key came with another body than before
 ├── JobNotEnded               its result was asked for before its end
 ├── NoResult                  it ended without a result
 ├── NotRedrivable             only a job that failed, expired or was cancelled can be redriven
@@ -96,6 +97,12 @@ class JobExists(LonghaulError):
     """A row with this id is already there."""
 
     code = "job_exists"
+
+
+class KeyReused(LonghaulError):
+    """An idempotency key came with another body than before."""
+
+    code = "idempotency_key_reused"
 
 
 class JobNotEnded(LonghaulError):

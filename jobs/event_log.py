@@ -23,6 +23,9 @@ class EventLog(Protocol):
     def read(self, job_id: JobId, *, start: int) -> Sequence[Heard]:
         """Read up to PAGE events from number `start` on, in order. Raises Unavailable."""
 
+    def forget(self, job_id: JobId) -> None:
+        """Remove a job's log. Raises Unavailable."""
+
 
 def read_all(log: EventLog, job_id: JobId, *, start: int) -> list[Heard]:
     """Read all events from number `start` on. Raises Unavailable."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs import seq
 from jobs.due import first_due_at
+from jobs.errors import JobMoved, JobNotFound
 from jobs.events import queued_event
 from jobs.job import (
     InferenceConfig,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from jobs.idempotency import KeyedJobs, RequestKey
     from jobs.job import JobId, ModelId, Payload, UserId
     from jobs.ports import Chance, Clock, EventBus, JobStore, Log, Nudge, ObjectStore
     from jobs.prompt import Prompt
@@ -49,6 +51,14 @@ class JobRequest:
     webhook: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """The job of a request; `is_replay` says that an earlier one like it has made it."""
+
+    job: Job
+    is_replay: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class SubmitParts:
     """What submitting needs."""
@@ -67,14 +77,47 @@ class SubmitParts:
 
 def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
     """Write the job and give it back; when this returns, the job is durable."""
+    job = _make(request, parts)
+    parts.store.add(job)
+    _tell(job, parts)
+    return job
+
+
+def submit_once(
+    request: JobRequest, key: RequestKey, parts: SubmitParts, keyed: KeyedJobs
+) -> Submitted:
+    """Write the job, unless this request has made one already: then give that, as it stands.
+
+    Raises KeyReused for another body under the same key, and JobMoved where the job was removed
+    in this very moment.
+    """
+    made = keyed.find(key)
+    if made is None:
+        job = _make(request, parts)
+        made = keyed.add(job, key)
+        if made == job.id:
+            _tell(job, parts)
+            return Submitted(job=job, is_replay=False)
+        if isinstance(job.prompt, Stored):  # another of the same requests was faster
+            parts.objects.delete(job.prompt.key)
+    try:
+        return Submitted(job=parts.store.get(made), is_replay=True)
+    except JobNotFound as error:
+        raise JobMoved("the job of this Idempotency-Key was removed just now") from error
+
+
+def _make(request: JobRequest, parts: SubmitParts) -> Job:
     job_id = new_job_id(request.accepted_at, parts.chance.entropy(10))
     prompt = _place_prompt(job_id, request.prompt.to_json(), parts)
-    job = _new_job(job_id, request, prompt, parts)
-    parts.store.add(job)
+    return _new_job(job_id, request, prompt, parts)
+
+
+def _tell(job: Job, parts: SubmitParts) -> None:
     parts.feed.nudge()
     parts.events.publish(queued_event(job))
-    parts.log.info("job_submitted", job_id=job.id, trace_id=job.trace.id, prompt_bytes=prompt.size)
-    return job
+    parts.log.info(
+        "job_submitted", job_id=job.id, trace_id=job.trace.id, prompt_bytes=job.prompt.size
+    )
 
 
 def _place_prompt(job_id: JobId, text: str, parts: SubmitParts) -> Payload:

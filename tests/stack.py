@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_streams
-from adapters.schema import feed_table, jobs_table
+from adapters.schema import feed_table, idempotency_table, jobs_table
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.local.ready import read_ready
 from deploy.local.servers import servers_of
@@ -277,8 +277,8 @@ class Clients:
             client.close()
 
     def make_tables(self, name: str) -> str:
-        """Make a table of jobs, and its feed's, that no other test and no process knows."""
-        for definition in (jobs_table(name), feed_table(name)):
+        """Make a table of jobs, with its feed's and its keys', that nobody else knows."""
+        for definition in (jobs_table(name), feed_table(name), idempotency_table(name)):
             self.dynamodb.create_table(**definition)
             self.dynamodb.get_waiter("table_exists").wait(
                 TableName=definition["TableName"], WaiterConfig={"Delay": 1, "MaxAttempts": 10}

@@ -16,7 +16,9 @@ from adapters.memory import (
     MemoryTickets,
 )
 from adapters.memory_deliveries import MemoryDeliveries
+from adapters.memory_lists import MemoryJobList, MemoryKeyedJobs
 from jobs.claim import Claim
+from jobs.delete import DeleteParts
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed, Partial
@@ -101,6 +103,11 @@ class World:
                 log=self.log,
                 announcing=announce_parts(deliveries=self.deliveries),
             ),
+            keyed=MemoryKeyedJobs(self.store),
+            delete=DeleteParts(
+                store=self.store, objects=self.objects, event_log=self.events, log=self.log
+            ),
+            jobs=MemoryJobList(self.store),
             deliveries=self.deliveries,
             webhooks=self.webhooks,
             store=self.store,

@@ -16,6 +16,7 @@ from web.health_routes import HealthRoutes
 from web.hub import Hub
 from web.job_json import JobWriter
 from web.job_routes import JobRoutes
+from web.list_routes import ListRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
@@ -39,7 +40,8 @@ def create_app(parts: WebParts) -> Flask:
     _add_common_ground(app, parts)
     sockets = SocketRoutes(parts, hub, writer)
     routes = (
-        *JobRoutes(parts, writer).routes(),
+        *JobRoutes(parts, hub, writer).routes(),
+        *ListRoutes(parts.jobs, writer).routes(),
         *EventRoutes(parts, hub, writer).routes(),
         *DeliveryRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),

@@ -26,8 +26,11 @@ def open_app(settings: Settings) -> Flask:
     app = create_app(
         WebParts(
             submit=adapters.submit,
+            keyed=adapters.keyed,
             cancel=adapters.cancel,
             redrive=adapters.redrive,
+            delete=adapters.delete,
+            jobs=adapters.jobs,
             deliveries=adapters.deliveries,
             store=adapters.store,
             objects=adapters.objects,

@@ -47,6 +47,10 @@ class JobWriter:
             "links": links_of(job),
         }
 
+    def write_summary(self, job: Job) -> dict[str, object]:
+        """Give the job of a list: all but its result, which `links` lead to."""
+        return {name: value for name, value in self.write(job).items() if name != "result"}
+
     def write_result(self, job: Job) -> dict[str, object] | None:
         """Say where an ended job's result is, in what fits an event: a long text by reference."""
         result = job.result

@@ -9,32 +9,39 @@ from flask import Response, g, request
 
 from jobs.caller import Scope
 from jobs.cancel import cancel_job
+from jobs.delete import delete_job
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
+from jobs.idempotency import RequestKey
 from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, Stored, parse_job_id
 from jobs.redrive import redrive_job
 from jobs.results import get_own_job, result_of
-from jobs.submit import JobRequest, submit_job
+from jobs.submit import JobRequest, Submitted, submit_job, submit_once
 from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
 from web.job_json import links_of, retry_after_seconds, write_timeline
 from web.json_text import parse_json, write_json
+from web.preferences import read_idempotency_key, read_preferences
 from web.request_body import read_json_body
 from web.routes import Route, the_caller
+from web.waiting import wait_for_end
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from jobs.job import Job
     from web.bodies import WebhookBody
+    from web.hub import Hub
     from web.job_json import JobWriter
     from web.parts import WebParts
+    from web.preferences import Preferences
 
 
 class JobRoutes:
     """POST and GET under /v1/jobs, each for the caller's own jobs only."""
 
-    def __init__(self, parts: WebParts, writer: JobWriter) -> None:
+    def __init__(self, parts: WebParts, hub: Hub, writer: JobWriter) -> None:
         self._parts = parts
+        self._hub = hub
         self._writer = writer
 
     def routes(self) -> tuple[Route, ...]:
@@ -43,6 +50,7 @@ class JobRoutes:
         return (
             Route(name="submit", method="POST", path="/v1/jobs", view=self.submit, scope=write),
             Route(name="job", path=one, view=self.show, scope=read),
+            Route(name="delete", method="DELETE", path=one, view=self.delete, scope=write),
             Route(name="result", path=f"{one}/result", view=self.show_result, scope=read),
             Route(name="timeline", path=f"{one}/timeline", view=self.show_timeline, scope=read),
             Route(
@@ -54,33 +62,63 @@ class JobRoutes:
         )
 
     def submit(self) -> Response:
-        """Accept a job; it is durable before the 202 leaves."""
-        user = the_caller().user
+        """Accept a job; it is durable before the 202 leaves.
+
+        Who prefers to wait gets the ended job with 200, if it ends in that time.
+        """
+        key = read_idempotency_key(request.headers)
         data = read_json_body(request, max_bytes=self._parts.max_request_bytes)
-        body, prompt = read_job_body(parse_json(data))
+        value = parse_json(data)
+        submitted = self._submit(self._read(value), key, value)
+        g.job_id = submitted.job.id
+        preferences = read_preferences(request.headers)
+        job = self._waited_for(submitted.job, preferences)
+        has_waited = preferences.wait is not None and job.status.is_terminal
+        status = HTTPStatus.OK if has_waited else HTTPStatus.ACCEPTED
+        response = _json_response(self._writer.write(job), status=status)
+        response.headers["Location"] = links_of(job)["self"]
+        if submitted.is_replay:
+            response.headers["Idempotency-Replayed"] = "true"
+        if preferences.applied is not None:
+            response.headers["Preference-Applied"] = preferences.applied
+        return self._with_state(response, job)
+
+    def _read(self, value: object) -> JobRequest:
+        """Check a body. Raises InvalidRequest."""
+        body, prompt = read_job_body(value)
         self._check_retention(body.retention)
         self._check_webhook(body.webhook)
-        job = submit_job(
-            JobRequest(
-                user=user,
-                model=ModelId(body.model) if body.model else self._parts.default_model,
-                prompt=prompt,
-                trace=g.trace,
-                accepted_at=self._parts.clock.now(),
-                inference=body.inference,
-                metadata=body.metadata or {},
-                on_interrupted=OnInterrupted(body.on_interrupted or OnInterrupted.RETRY),
-                start_timeout=body.start_timeout,
-                run_timeout=body.run_timeout,
-                retention=body.retention,
-                webhook=body.webhook.url if body.webhook else None,
-            ),
-            self._parts.submit,
+        return JobRequest(
+            user=the_caller().user,
+            model=ModelId(body.model) if body.model else self._parts.default_model,
+            prompt=prompt,
+            trace=g.trace,
+            accepted_at=self._parts.clock.now(),
+            inference=body.inference,
+            metadata=body.metadata or {},
+            on_interrupted=OnInterrupted(body.on_interrupted or OnInterrupted.RETRY),
+            start_timeout=body.start_timeout,
+            run_timeout=body.run_timeout,
+            retention=body.retention,
+            webhook=body.webhook.url if body.webhook else None,
         )
-        g.job_id = job.id
-        response = _json_response(self._writer.write(job), status=202)
-        response.headers["Location"] = links_of(job)["self"]
-        return self._with_state(response, job)
+
+    def _submit(self, asked: JobRequest, key: str | None, value: object) -> Submitted:
+        if key is None:
+            return Submitted(job=submit_job(asked, self._parts.submit), is_replay=False)
+        named = RequestKey.of(user=asked.user, route="POST /v1/jobs", key=key, body=value)
+        return submit_once(asked, named, self._parts.submit, self._parts.keyed)
+
+    def _waited_for(self, job: Job, preferences: Preferences) -> Job:
+        if preferences.wait is None or job.status.is_terminal:
+            return job
+        return wait_for_end(
+            job,
+            wait=preferences.wait,
+            hub=self._hub,
+            store=self._parts.store,
+            clock=self._parts.clock,
+        )
 
     def show(self, job_id: str) -> Response:
         """Show the job, or say that it has not changed."""
@@ -88,6 +126,11 @@ class JobRoutes:
         if request.if_none_match.contains_weak(self._writer.version_of(job)):
             return self._with_state(Response(status=304), job)
         return self._with_state(_json_response(self._writer.write(job)), job)
+
+    def delete(self, job_id: str) -> Response:
+        """Remove an ended job with its prompt, its results and its log."""
+        delete_job(self._own_job(job_id), self._parts.delete)
+        return Response(status=HTTPStatus.NO_CONTENT)
 
     def show_result(self, job_id: str) -> Response:
         """Give the model's text, or lead to it."""

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from jobs.cancel import CancelParts
+    from jobs.delete import DeleteParts
     from jobs.delivery_ports import Deliveries
     from jobs.event_log import EventLog
+    from jobs.idempotency import KeyedJobs
     from jobs.job import ModelId
+    from jobs.listing import JobList
     from jobs.ports import Authenticator, Chance, Clock, EventSource, JobStore, ObjectStore
     from jobs.redrive import RedriveParts
     from jobs.submit import SubmitParts
@@ -50,8 +53,11 @@ class WebParts:
     """
 
     submit: SubmitParts
+    keyed: KeyedJobs
     cancel: CancelParts
     redrive: RedriveParts
+    delete: DeleteParts
+    jobs: JobList
     deliveries: Deliveries
     store: JobStore
     objects: ObjectStore

@@ -20,6 +20,7 @@ from jobs.errors import (
     JobMoved,
     JobNotEnded,
     JobNotFound,
+    KeyReused,
     LonghaulError,
     Misconfigured,
     ModelError,
@@ -75,6 +76,9 @@ ANSWERS: Mapping[type[LonghaulError], Answer] = {
     DeliveryNotFound: Answer(status=HTTPStatus.NOT_FOUND, title="No such announcement"),
     DeliveryMoved: Answer(status=HTTPStatus.CONFLICT, title="Delivery has moved on"),
     JobExists: Answer(status=HTTPStatus.CONFLICT, title="Job exists"),
+    KeyReused: Answer(
+        status=HTTPStatus.UNPROCESSABLE_ENTITY, title="Idempotency key used with another body"
+    ),
     JobNotEnded: Answer(status=HTTPStatus.CONFLICT, title="Job has not ended"),
     JobMoved: Answer(status=HTTPStatus.CONFLICT, title="Job has moved on"),
     NotRedrivable: Answer(status=HTTPStatus.CONFLICT, title="Job cannot be redriven"),

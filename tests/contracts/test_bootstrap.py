@@ -34,6 +34,7 @@ def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
         "table Contract_Bootstrap_Feed is there",
         "table Contract_Bootstrap_Rejected is there",
         "table Contract_Bootstrap_Deliveries is there",
+        "table Contract_Bootstrap_Idempotency is there",
         "bucket contract-bootstrap is there",
     ]
 

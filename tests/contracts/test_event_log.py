@@ -141,3 +141,15 @@ def test_a_redis_that_is_away_is_unavailable_and_its_events_are_logged_later(
         server.start()
         wait_until(lambda: logged.numbers(job_id) == [1, 2], "the events")
     server.kill()
+
+
+def test_a_log_that_is_forgotten_is_empty_and_others_stay(logged: Logged) -> None:
+    job_id, other = new_id(), new_id()
+    logged.tell(job_id, 1, 2)
+    logged.tell(other, 1)
+
+    logged.log.forget(job_id)
+    logged.log.forget(new_id())
+
+    assert logged.numbers(job_id) == []
+    assert logged.numbers(other) == [1]

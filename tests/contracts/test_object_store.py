@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
@@ -14,14 +14,27 @@ from hypothesis import strategies as st
 
 from adapters.memory import MemoryObjectStore
 from adapters.s3 import S3ObjectStore
+from jobs.delete import JobObjects
 from jobs.errors import NoResult
 from jobs.job import ObjectKey
+from jobs.ports import ObjectStore
+from tests.contracts.stories import new_id
 from tests.stack import http, wait_until
 
 if TYPE_CHECKING:
-    from jobs.ports import ObjectStore
     from tests.stack import Clients, LocalStack
 
+
+class Bucket(ObjectStore, JobObjects, Protocol):
+    """Both views of the bucket."""
+
+
+KEYS_OF_A_JOB = (
+    "prompts/{}.json",
+    "results/{}/1-1.txt",
+    "results/{}/2-2.txt",
+    "answers/{}/1.json",
+)
 PLAIN = "text/plain; charset=utf-8"
 MINUTE = timedelta(minutes=1)
 
@@ -37,6 +50,12 @@ def store(request: pytest.FixtureRequest) -> ObjectStore:
 @pytest.fixture(scope="module")
 def s3(clients: Clients, stand_ins: LocalStack) -> ObjectStore:
     return S3ObjectStore(client=clients.s3, bucket=stand_ins.environ["LONGHAUL_BUCKET"])
+
+
+@pytest.fixture(scope="module")
+def bucket(store: ObjectStore) -> Bucket:
+    """Give the same store, as who deletes sees it, too."""
+    return store  # type: ignore[return-value] # both implementations are both
 
 
 def new_key() -> ObjectKey:
@@ -100,6 +119,21 @@ def test_a_text_that_was_deleted_is_gone_and_others_stay(store: ObjectStore) -> 
 
 def test_what_is_not_there_can_be_deleted(store: ObjectStore) -> None:
     store.delete(new_key())
+
+
+def test_all_texts_of_a_job_can_be_deleted_and_nobody_elses(bucket: Bucket) -> None:
+    job_id, other = new_id(), new_id()
+    keys = [ObjectKey(pattern.format(one)) for one in (job_id, other) for pattern in KEYS_OF_A_JOB]
+    for key in keys:
+        bucket.put(key, "text", content_type=PLAIN)
+
+    bucket.delete_all_of(job_id)
+    bucket.delete_all_of(new_id())
+
+    for key in keys[:4]:
+        with pytest.raises(NoResult):
+            bucket.get(key)
+    assert [bucket.get(key) for key in keys[4:]] == ["text"] * 4
 
 
 def test_a_url_is_made_for_one_key(store: ObjectStore) -> None:

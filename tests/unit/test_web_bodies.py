@@ -226,10 +226,10 @@ def test_text_may_hold_any_unicode_even_nul() -> None:
         ("GET", "/v1/jobs/", 404, None),
         ("GET", "//v1/jobs", 404, None),
         ("POST", "/v1/nowhere", 404, None),
-        ("DELETE", "/v1/jobs", 405, "POST"),
-        ("OPTIONS", "/v1/jobs", 405, "POST"),
+        ("DELETE", "/v1/jobs", 405, "GET, HEAD, POST"),
+        ("OPTIONS", "/v1/jobs", 405, "GET, HEAD, POST"),
         ("PUT", "/healthz", 405, "GET, HEAD"),
-        ("FROBNICATE", "/v1/jobs/x", 405, "GET, HEAD"),
+        ("FROBNICATE", "/v1/jobs/x", 405, "DELETE, GET, HEAD"),
     ],
 )
 def test_other_addresses_and_methods_are_problems_too(

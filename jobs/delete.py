@@ -1,0 +1,54 @@
+"""Delete: remove an ended job with all that belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from jobs.errors import JobNotEnded
+
+if TYPE_CHECKING:
+    from jobs.event_log import EventLog
+    from jobs.job import Job, JobId
+    from jobs.ports import Log
+
+
+class RemovableJobs(Protocol):
+    """The table of jobs, for who removes from it."""
+
+    def remove(self, job: Job) -> None:
+        """Remove an ended job's row. Raises JobMoved.
+
+        It is removed only if its epoch and status are still those of `job`; a row that is not
+        there is removed already.
+        """
+
+
+class JobObjects(Protocol):
+    """The object store, by job."""
+
+    def delete_all_of(self, job_id: JobId) -> None:
+        """Remove every text that was put for a job: its prompt, results and kept answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteParts:
+    """What deleting needs."""
+
+    store: RemovableJobs
+    objects: JobObjects
+    event_log: EventLog
+    log: Log
+
+
+def delete_job(job: Job, parts: DeleteParts) -> None:
+    """Remove prompt, results, log and then the row, so that a call that broke off can be repeated.
+
+    Raises JobNotEnded, and JobMoved where the job was redriven meanwhile.
+    """
+    if not job.status.is_terminal:
+        raise JobNotEnded(f"job {job.id} is {job.status}; cancel it before you delete it")
+    parts.objects.delete_all_of(job.id)
+    parts.event_log.forget(job.id)
+    parts.store.remove(job)
+    parts.log.info("job_deleted", job_id=job.id, trace_id=job.trace.id)
