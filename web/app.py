@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from jobs.errors import LonghaulError
+from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
 from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
@@ -40,6 +41,7 @@ def create_app(parts: WebParts) -> Flask:
     EventRoutes(parts, hub, writer).add_to(app)
     DeliveryRoutes(parts).add_to(app)
     HealthRoutes(parts, hub).add_to(app)
+    AsyncApiRoutes().add_to(app)
     SocketRoutes(parts, hub, writer).add_to(app)
     return app
 

@@ -62,7 +62,7 @@ MEANINGS: Mapping[CloseCode, Meaning] = {
         means="the process goes away; another one answers", reconnect=True, when="at once"
     ),
     CloseCode.UNAUTHENTICATED: Meaning(
-        means="not authenticated: no credential, an unknown one, or a ticket that is used or over",
+        means="no credential within 10 seconds, an unknown one, or a ticket that is used or over",
         reconnect=False,
         when="with a new ticket or another credential",
     ),

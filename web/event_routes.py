@@ -9,10 +9,10 @@ from flask import Response, g, request
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
 from web.caller import identify_caller
+from web.described import MAX_SAFE_INTEGER
 from web.event_stream import OPENING, EventStream
 from web.job_reader import JobReader
 from web.live_response import LiveResponse, Peer
-from web.socket_messages import MAX_SAFE_INTEGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
