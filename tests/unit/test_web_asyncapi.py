@@ -10,8 +10,9 @@ import pytest
 from jsonschema import Draft7Validator
 
 from jobs.events import EventType
-from jobs.job import JobStatus
+from jobs.job import Inline, JobStatus
 from tests.asyncapi import Contract, objects_in, specification
+from tests.unit.test_web_sockets import subscribe, talk
 from tests.web_world import World
 from web.close_codes import MEANINGS, CloseCode
 from web.message_models import ANSWERS, ERROR_CODES
@@ -163,3 +164,19 @@ def test_the_table_for_people_has_every_close_code_and_the_same_advice() -> None
     }
 
     assert advice == {code: meaning.reconnect for code, meaning in MEANINGS.items()}
+
+
+@pytest.mark.parametrize("size", [5, 10_000, None])
+def test_a_result_is_described_whichever_way_it_is_told(
+    document: dict[str, Any], size: int | None
+) -> None:
+    world, contract = World(), Contract(document)
+    job_id = world.submit()["id"]
+    payload = world.put_result("x" * 500_000) if size is None else Inline(text="x" * size)
+    world.complete(job_id, payload)
+
+    wire = talk(world, subscribe(job_id, after=1_000_002))  # in mid-text, and without a log
+
+    for message in wire.sent:
+        contract.take("socket", message)
+    assert wire.sent[-1]["result"]["bytes"] == (size or 500_000)
