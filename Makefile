@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NODE_READY := tests/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
 
@@ -16,10 +17,17 @@ help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: setup
-setup: $(READY)  ## Make the virtual environment with the locked dependencies
+setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
 
 $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 	@PYTHON="$(PYTHON)" bash deploy/local/setup.sh "$(VENV)"
+	@touch $@
+
+# For the tests alone; everything else does without Node.
+$(NODE_READY): tests/package.json tests/package-lock.json
+	@command -v npm >/dev/null || { echo "setup: no npm on PATH: apt-get install npm (the tests need it)" >&2; exit 1; }
+	@echo "setup: installing the tests' locked npm packages" >&2
+	@npm ci --prefix tests --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 .PHONY: run
@@ -38,11 +46,11 @@ check: $(READY)  ## Lint, types, layers: what CI checks before the tests
 	@lint-imports --no-cache
 
 .PHONY: test-quick
-test-quick: $(READY)  ## Unit and contract tests only
+test-quick: $(READY) $(NODE_READY)  ## Unit and contract tests only
 	@pytest tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY)  ## All tests, against real parts
+test: $(READY) $(NODE_READY)  ## All tests, against real parts
 	@pytest
 
 JOBS ?= 300
@@ -70,4 +78,4 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and the stand-ins' data
-	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) tests/node_modules .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

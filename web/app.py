@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from jobs.errors import LonghaulError
+from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
 from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
@@ -45,6 +46,7 @@ def create_app(parts: WebParts) -> Flask:
         *EventRoutes(parts, hub, writer).routes(),
         *DeliveryRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),
+        *AsyncApiRoutes().routes(),
         *sockets.routes(),
     )
     add_routes(app, routes, parts)

@@ -9,11 +9,11 @@ from flask import Response, g, request
 from jobs.caller import Scope
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
+from web.described import MAX_SAFE_INTEGER
 from web.event_stream import OPENING, EventStream
 from web.job_reader import JobReader
 from web.live_response import LiveResponse, Peer
 from web.routes import Route, the_caller
-from web.socket_messages import MAX_SAFE_INTEGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

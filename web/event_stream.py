@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from jobs.job import Job, JobId
     from jobs.ports import Heard
+    from web.close_codes import CloseCode
     from web.follow import Told
     from web.hub import Hub
     from web.job_reader import JobReader
     from web.live_response import Peer
-    from web.outbox import CloseCode
 
 MAX_BYTES = 1024 * 1024  # of live events that a client may be behind
 MAX_HELD = 2_000  # events while the log is read and told

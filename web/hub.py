@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.errors import LonghaulError
 from web.background import spawn
-from web.outbox import CloseCode
+from web.close_codes import CloseCode
 from web.wire import text_frame
 
 if TYPE_CHECKING:

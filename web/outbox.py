@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from web.close_codes import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,17 +18,6 @@ MAX_BYTES = 1024 * 1024
 MAX_FRAMES = 2_000
 BATCH_BYTES = 64 * 1024
 CLOSE_SECONDS = 2.0  # for the peer's own close frame, after ours
-
-
-class CloseCode(IntEnum):
-    """Why we close a socket; 4000 and up are this protocol's own."""
-
-    INTERNAL_ERROR = 1011
-    SERVICE_RESTART = 1012
-    UNAUTHENTICATED = 4401
-    FORBIDDEN = 4403
-    TOO_SLOW = 4408
-    TOO_MANY_MESSAGES = 4429
 
 
 @dataclass(frozen=True, slots=True)

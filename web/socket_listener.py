@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobs.ports import topic_of_job, topic_of_user
+from web.close_codes import CloseCode
 from web.follow import Place, Verdict
-from web.outbox import CloseCode
 from web.socket_messages import error, subscribed
 from web.wire import text_frame
 

@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.errors import InvalidRequest
 from web.bodies import invalid_request
+from web.described import MAX_SAFE_INTEGER
 from web.json_text import parse_json, write_json
-
-MAX_SAFE_INTEGER = 2**53 - 1  # of JavaScript, whose clients read our numbers
 
 
 class _Message(BaseModel):

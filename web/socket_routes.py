@@ -10,20 +10,24 @@ from flask import Response, g, request
 from flask_sock import Sock
 
 from jobs.caller import Scope
-from jobs.errors import Unauthenticated
+from jobs.errors import LonghaulError, Unauthenticated
 from jobs.tickets import ENTROPY_BYTES, LIFETIME, Ticket
 from jobs.times import written_time
 from web.background import spawn
 from web.caller import identify_caller, is_own_origin
+from web.close_codes import CloseCode, close_code_of
 from web.errors import Draining, OriginRefused, UpgradeRequired
 from web.json_text import write_json
 from web.outbox import Outbox
+from web.problems import detail_of
 from web.routes import Route, the_caller
 from web.sockets import Conversation
 from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
 from web.wire_socket import WireSocket, reader_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask import Flask
     from simple_websocket import Server
 
@@ -45,7 +49,12 @@ _HANDSHAKE = {"HTTP_HOST": "longhaul", "HTTP_CONNECTION": "Upgrade"}
 
 
 class SocketRoutes:
-    """The WebSocket's route; everything that can be refused is refused before the handshake."""
+    """The WebSocket's route: a handshake is taken, or refused in a way that its client can see.
+
+    A browser tells its page nothing of an HTTP status: to it, a refused handshake is a network
+    that failed, and the page comes back for ever. So a client that is a browser, or that names
+    this protocol, is let in and closed at once with a code; any other gets the status.
+    """
 
     def __init__(self, parts: WebParts, hub: Hub, writer: JobWriter) -> None:
         self._parts = parts
@@ -88,15 +97,26 @@ class SocketRoutes:
             return
         if not _is_handshake():
             raise UpgradeRequired("this is no WebSocket handshake of version 13")
+        g.is_named = "Authorization" in request.headers or "ticket" in request.args
+        g.caller = g.refusal = None
+        try:
+            g.caller = self._check()
+        except LonghaulError as refusal:
+            if not _reads_close_codes():
+                raise
+            g.refusal = refusal
+        g.socket = _take_over_socket(request.environ, {"X-Amzn-Trace-Id": g.trace.header})
+
+    def _check(self) -> Caller | None:
+        """Say who opens the socket, None where the first message will. Raises LonghaulError."""
         if not is_own_origin(request.headers, self._parts.allowed_origins):
             raise OriginRefused("pages of this origin may not open a WebSocket here")
         if self._hub.is_draining:
             raise Draining("this process is restarting; connect again")
-        g.is_named = "Authorization" in request.headers or "ticket" in request.args
-        g.caller = self._caller()
-        if g.caller is not None:
-            g.caller.check(Scope.READ)
-        g.socket = _take_over_socket(request.environ, {"X-Amzn-Trace-Id": g.trace.header})
+        caller = self._caller()
+        if caller is not None:
+            caller.check(Scope.READ)
+        return caller
 
     def _caller(self) -> Caller | None:
         if (ticket := request.args.get("ticket")) is not None:
@@ -115,6 +135,22 @@ class SocketRoutes:
         wire = ServerWire(server, g.socket)
         wire.attend()
         outbox = Outbox(wire, spawn)
+        try:
+            if g.refusal is not None:
+                self._turn_away(g.refusal, outbox)
+            else:
+                self._talk(wire, outbox)
+        finally:
+            wire.finish()
+        duration = self._parts.clock.now() - g.started_at
+        self._parts.log.info(
+            "socket_closed",
+            code=int(outbox.ending.code) if outbox.ending else wire.peer_close_code,
+            duration_ms=round(duration.total_seconds() * 1000, 1),
+            trace_id=g.trace.id,
+        )
+
+    def _talk(self, wire: ServerWire, outbox: Outbox) -> None:
         conversation = Conversation(
             wire=wire,
             outbox=outbox,
@@ -126,17 +162,16 @@ class SocketRoutes:
             trace=g.trace,
         )
         self._parts.log.info("socket_opened", trace_id=g.trace.id)
-        try:
-            conversation.hold()
-        finally:
-            wire.finish()
-        duration = self._parts.clock.now() - g.started_at
-        self._parts.log.info(
-            "socket_closed",
-            code=int(outbox.ending.code) if outbox.ending else wire.peer_close_code,
-            duration_ms=round(duration.total_seconds() * 1000, 1),
-            trace_id=g.trace.id,
-        )
+        conversation.hold()
+
+    def _turn_away(self, refusal: LonghaulError, outbox: Outbox) -> None:
+        """Close with the refusal's code and words, and nothing else; the hub never knows of it."""
+        code = close_code_of(refusal)
+        is_ours = code is CloseCode.INTERNAL_ERROR
+        log = self._parts.log.warning if is_ours else self._parts.log.info
+        log("handshake_refused", code=refusal.code, reason=str(refusal), trace_id=g.trace.id)
+        outbox.end(code, detail_of(refusal))
+        outbox.wait_until_ended()
 
 
 def _ask_for_upgrade() -> NoReturn:
@@ -156,12 +191,21 @@ def _is_handshake() -> bool:
     )
 
 
+def _reads_close_codes() -> bool:
+    """Whether the client is a browser, which always sends `Origin`, or names our protocol."""
+    return "Origin" in request.headers or SUBPROTOCOL in _offered(request.environ)
+
+
+def _offered(environ: Mapping[str, Any]) -> set[str]:
+    return {part.strip() for part in environ.get(_PROTOCOLS, "").split(",")}
+
+
 def _take_over_socket(environ: dict[str, Any], headers: dict[str, str]) -> WireSocket:
     name = next((name for name in _SOCKETS if name in environ), None)
     if name is None:
         raise UpgradeRequired("the server in front of this app gives no socket")
     sock = WireSocket(environ[name], headers=headers)
-    offered = {part.strip() for part in environ.get(_PROTOCOLS, "").split(",")}
+    offered = _offered(environ)
     for key in [key for key in environ if key.startswith("HTTP_") and key not in _SEEN]:
         del environ[key]
     environ |= _HANDSHAKE

@@ -10,8 +10,8 @@ from jobs.errors import Forbidden, InvalidRequest, JobNotFound, LonghaulError, U
 from jobs.job import parse_job_id
 from jobs.results import get_own_job
 from web.caller import identify_token
+from web.close_codes import CloseCode
 from web.job_reader import JobReader
-from web.outbox import CloseCode
 from web.pace import BURST, MESSAGES_PER_SECOND, Pace
 from web.problems import detail_of
 from web.socket_listener import SocketListener

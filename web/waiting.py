@@ -12,8 +12,8 @@ from jobs.ports import topic_of_job
 if TYPE_CHECKING:
     from jobs.job import Job
     from jobs.ports import Clock, Heard, JobStore
+    from web.close_codes import CloseCode
     from web.hub import Hub
-    from web.outbox import CloseCode
 
 
 class EndWatcher:

@@ -33,15 +33,19 @@ from datetime import timedelta
 from flask import request
 
 import web.event_stream
+import web.sockets
 import web.wire_socket
 from adapters.clock import SystemClock
+from jobs.errors import Unavailable
 from jobs.events import EventType
 from tests.web_world import World, event_of
 
 web.event_stream.COMMENT_SECONDS = 0.5
+web.sockets.AUTH_SECONDS = float(os.environ["TEST_AUTH_SECONDS"])
 web.wire_socket.WRITE_SECONDS = float(os.environ["TEST_WRITE_SECONDS"])
 world = World(clock=SystemClock(), max_request_bytes=25 * 1024 * 1024)
 app = world.app
+app.config["SOCK_SERVER_OPTIONS"]["ping_interval"] = float(os.environ["TEST_PING_SECONDS"])
 world.hub.start()
 
 
@@ -67,6 +71,26 @@ def lose_touch():
     return {}
 
 
+@app.post("/test/drain")
+def drain():
+    world.hub.drain()
+    return {}
+
+
+@app.post("/test/lose_tickets")
+def lose_tickets():
+    def take(ticket):
+        raise Unavailable("events", "redis.internal is away")
+
+    world.tickets.take = take
+    return {}
+
+
+@app.get("/test/log")
+def log():
+    return [{"event": line.event, "level": line.level, **line.keys} for line in world.log.lines]
+
+
 @app.get("/test/sockets")
 def sockets():
     return {"sockets": len(world.hub._watchers), "topics": len(world.events.topics)}
@@ -76,7 +100,14 @@ def sockets():
 class WebProcess:
     """gunicorn with web/gunicorn.py and the app above."""
 
-    def __init__(self, folder: Path, *, write_seconds: float = 10) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        write_seconds: float = 10,
+        auth_seconds: float = 10,
+        ping_seconds: float = 25,
+    ) -> None:
         (folder / "tiny_entry.py").write_text(ENTRY)
         self.port = free_base(1)
         environ = {
@@ -86,6 +117,8 @@ class WebProcess:
             "REDIS_URL": "redis://nowhere.invalid",
             "LONGHAUL_BUCKET": "nowhere",
             "HOME": str(folder),
+            "TEST_AUTH_SECONDS": str(auth_seconds),
+            "TEST_PING_SECONDS": str(ping_seconds),
             "TEST_WRITE_SECONDS": str(write_seconds),
         }
         command = (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "tiny_entry:app")
@@ -110,6 +143,11 @@ class WebProcess:
     def sockets(self) -> dict[str, int]:
         sockets: dict[str, int] = self.http.get("/test/sockets").json()
         return sockets
+
+    def log_of(self, trace_id: str) -> list[dict[str, Any]]:
+        """Give the log lines of one request."""
+        lines: list[dict[str, Any]] = self.http.get("/test/log").json()
+        return [line for line in lines if line.get("trace_id") == trace_id]
 
     def connect(
         self,

@@ -24,6 +24,7 @@ from jobs.outcome import Completed, Failed
 from jobs.redrive import redrive_job
 from jobs.sweep import sweep
 from jobs.sweep_deliveries import SweepDeliveriesParts, sweep_deliveries
+from tests.asyncapi import Contract
 from tests.builders import (
     JOB_ID,
     NOW,
@@ -36,10 +37,12 @@ from tests.builders import (
     redrive_parts,
     sweep_parts,
 )
+from web.asyncapi import describe_events
 
 if TYPE_CHECKING:
     from jobs.job import Payload
 
+CONTRACT = Contract(describe_events(host="longhaul.example", is_secure=True))
 URL = "https://receiver.example/hook"
 SECOND = timedelta(seconds=1)
 
@@ -54,6 +57,7 @@ class ScriptedAnnouncer:
     def tell(self, delivery: Delivery, body: str) -> Answered:
         """Answer with the script's next entry."""
         self.told.append((delivery, body))
+        CONTRACT.take_body(json.loads(body))
         return self.answers.pop(0) if self.answers else Answered(status=200)
 
     @property

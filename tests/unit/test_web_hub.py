@@ -21,7 +21,7 @@ from web.hub import REREADERS, Hub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from web.outbox import CloseCode
+    from web.close_codes import CloseCode
 
 TOPIC = Topic("longhaul:job:x")
 

@@ -13,7 +13,8 @@ from wsproto.connection import Connection
 from wsproto.events import TextMessage
 
 from web.background import spawn
-from web.outbox import BATCH_BYTES, MAX_BYTES, MAX_FRAMES, CloseCode, Outbox
+from web.close_codes import CloseCode
+from web.outbox import BATCH_BYTES, MAX_BYTES, MAX_FRAMES, Outbox
 from web.wire import text_frame
 
 WITHIN_SECONDS = 30

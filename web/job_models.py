@@ -1,0 +1,74 @@
+"""The job as clients read it, described; web/job_json.py writes it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from jobs.job import JobStatus
+from web.described import Count, Described, JobIdText, Time, TraceIdText
+
+
+class JobErrorObject(Described):
+    """Why a job or an attempt failed; `code` is for programs, `message` for people."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class ResultText(Described):
+    """A result in the answer itself."""
+
+    text: str
+    bytes: Count
+
+
+class ResultUrl(Described):
+    """A result in the object store, behind a presigned URL."""
+
+    url: str
+    url_expires_at: Time
+    bytes: Count
+
+
+class ResultLink(Described):
+    """A result that is too long for an event: where this server gives it."""
+
+    url: str = Field(examples=["/v1/jobs/job_01m83eqz8fefzapqk4c5qx0fgg/result"])
+    bytes: Count
+
+
+class UsageObject(Described):
+    """What the model says it has used."""
+
+    input_tokens: Count
+    output_tokens: Count
+
+
+class JobLinks(Described):
+    """Where the job and what belongs to it is, relative to this server."""
+
+    self: str
+    events: str
+    result: str
+    cancel: str
+
+
+class JobObject(Described):
+    """The job as it stands, as `GET /v1/jobs/{id}` gives it."""
+
+    id: JobIdText
+    status: JobStatus
+    model: str
+    attempt: Count
+    max_attempts: Count
+    created_at: Time
+    started_at: Time | None
+    ended_at: Time | None
+    error: JobErrorObject | None
+    result: ResultText | ResultUrl | None
+    usage: UsageObject | None
+    stop_reason: str | None
+    metadata: dict[str, str]
+    trace_id: TraceIdText
+    links: JobLinks
