@@ -38,9 +38,9 @@ from adapters.webhooks import WebhookAnnouncer
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.deliver import DeliverParts
-from jobs.delivery import DeliveryKind
 from jobs.errors import Unavailable
 from jobs.job import WorkerId
+from jobs.receiver import DeliveryKind
 from jobs.redrive import RedriveParts
 from jobs.running import RunParts
 from jobs.submit import SubmitParts

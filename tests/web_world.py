@@ -20,6 +20,7 @@ from jobs.claim import Claim
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed, Partial
+from jobs.receiver import PushTerms
 from tests.builders import (
     NOW,
     FixedChance,
@@ -75,6 +76,7 @@ class World:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
+    push: PushTerms = field(default_factory=PushTerms)
     log: WebRecordingLog = field(default_factory=WebRecordingLog)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ class World:
             ),
             deliveries=self.deliveries,
             webhooks=self.webhooks,
+            push=self.push,
             store=self.store,
             objects=self.objects,
             source=self.events,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
-from jobs.delivery import EventId
+from jobs.delivery import DeliveryId
 from jobs.errors import JobNotFound
 from jobs.job import parse_job_id
+from jobs.receiver import DeliveryKind
 from jobs.results import get_own_job
 from jobs.times import written_time
 from web.caller import identify_caller
@@ -33,17 +34,17 @@ class DeliveryRoutes:
         """Add the routes."""
         here = "/v1/jobs/<job_id>/deliveries"
         app.add_url_rule(here, "deliveries", self.show)
-        app.add_url_rule(f"{here}/<event_id>/replay", "replay", self.replay, methods=["POST"])
+        app.add_url_rule(f"{here}/<delivery_id>/replay", "replay", self.replay, methods=["POST"])
 
     def show(self, job_id: str) -> Response:
         """Show each announcement of the job, with its tries."""
         found = self._parts.deliveries.of_job(self._own_job_id(job_id))
         return _json_response({"deliveries": [write_delivery(one) for one in found]})
 
-    def replay(self, job_id: str, event_id: str) -> Response:
+    def replay(self, job_id: str, delivery_id: str) -> Response:
         """Tell an announcement again, soon."""
         delivery = self._parts.deliveries.replay(
-            self._own_job_id(job_id), EventId(event_id), self._parts.clock.now()
+            self._own_job_id(job_id), DeliveryId(delivery_id), self._parts.clock.now()
         )
         return _json_response(write_delivery(delivery), status=HTTPStatus.ACCEPTED)
 
@@ -58,11 +59,14 @@ class DeliveryRoutes:
 
 def write_delivery(delivery: Delivery) -> dict[str, object]:
     """Give the contract's delivery."""
+    address, kind = delivery.receiver.address, delivery.kind
     return {
-        "event_id": delivery.id,
+        "id": delivery.id,
+        "event_id": delivery.event_id,
         "event": delivery.event.type,
-        "kind": delivery.kind,
-        "url": delivery.url,
+        "kind": kind,
+        "url": address if kind is DeliveryKind.WEBHOOK else None,
+        "connection_id": address if kind is DeliveryKind.APIGATEWAY else None,
         "state": delivery.state,
         "tries": delivery.tries,
         "next_try_at": written_time(delivery.not_before) if delivery.not_before else None,

@@ -21,11 +21,13 @@ from web.json_text import parse_json, write_json
 from web.request_body import read_json_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from flask import Flask
 
     from jobs.job import Job, UserId
+    from jobs.receiver import Receiver
     from web.bodies import WebhookBody
     from web.job_json import JobWriter
     from web.parts import WebParts
@@ -54,6 +56,7 @@ class JobRoutes:
         body, prompt = read_job_body(parse_json(data))
         self._check_retention(body.retention)
         self._check_webhook(body.webhook)
+        also_tell = self._receivers_of(body.metadata or {})
         job = submit_job(
             JobRequest(
                 user=user,
@@ -68,6 +71,7 @@ class JobRoutes:
                 run_timeout=body.run_timeout,
                 retention=body.retention,
                 webhook=body.webhook.url if body.webhook else None,
+                also_tell=also_tell,
             ),
             self._parts.submit,
         )
@@ -132,6 +136,14 @@ class JobRoutes:
             field = "webhook.url" if terms.are_signed else "webhook"
             problem = FieldProblem(field=field, detail=detail)
             raise InvalidRequest(f"{field} {detail}", problems=(problem,))
+
+    def _receivers_of(self, metadata: Mapping[str, str]) -> tuple[Receiver, ...]:
+        """Say who is told beside the webhook; a connection that cannot be one is refused."""
+        terms = self._parts.push
+        if (detail := terms.problem_with(metadata)) is not None:
+            problem = FieldProblem(field=f"metadata.{terms.connection_key}", detail=detail)
+            raise InvalidRequest(f"{problem.field} {detail}", problems=(problem,))
+        return terms.receivers_of(metadata)
 
     def _caller(self) -> UserId:
         return identify_caller(request.headers, self._parts.authenticator)
