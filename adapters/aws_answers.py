@@ -11,7 +11,7 @@ import urllib3.exceptions
 from adapters.aws_errors import code_of
 from jobs.delivery import Answered
 
-TOLD = Answered(status=HTTPStatus.OK)
+TOLD = Answered(status=200)
 REFUSALS = (
     botocore.exceptions.ClientError,
     botocore.exceptions.BotoCoreError,

@@ -122,6 +122,7 @@ def test_a_receiver_that_takes_it_is_told_once(kind: DeliveryKind) -> None:
         answered = tell(kind, place)
 
     assert answered == Answered(status=200)
+    assert type(answered.status) is int  # it is written down as a number
     assert len(place.got) == 1
 
 
