@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapters.bootstrap import check_bus
-from jobs.errors import Misconfigured
+from deploy.cli import main
 from tests.push_stand_in import BusProxy, BusReader, PushStandIn
-from tests.stack import LocalStack, System, http, wait_until
+from tests.stack import LocalStack, System, environ_of, http, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +55,10 @@ def deliveries_of(system: System, job_id: str) -> dict[str, dict[str, Any]]:
     return {one["kind"]: one for one in answer.json()["deliveries"]}
 
 
+def states_of(system: System, job_id: str) -> list[str]:
+    return [one["state"] for one in deliveries_of(system, job_id).values()]
+
+
 def test_an_end_is_told_to_bus_topic_and_connection_though_the_bus_refuses_at_first(
     aws: PushStandIn, tmp_path: Path
 ) -> None:
@@ -68,12 +71,7 @@ def test_an_end_is_told_to_bus_topic_and_connection_though_the_bus_refuses_at_fi
     ):
         job_id = submit(system)
         wait_until(reader.read, "the event on the bus", within=60)
-        wait_until(
-            lambda: (
-                [one["state"] for one in deliveries_of(system, job_id).values()].count("due") == 0
-            ),
-            "all settled",
-        )
+        wait_until(lambda: "due" not in states_of(system, job_id), "an outcome of each kind")
         told = deliveries_of(system, job_id)
 
         assert {kind: one["state"] for kind, one in told.items()} == {
@@ -104,11 +102,31 @@ def test_an_end_is_told_to_bus_topic_and_connection_though_the_bus_refuses_at_fi
     assert {entry["TraceHeader"] for entry in proxy.entries} == {f"Root={TRACE}"}
 
 
-def test_a_bus_that_is_not_there_is_named_and_one_that_is_passes(aws: PushStandIn) -> None:
-    events = aws.client("events")
-    events.create_event_bus(Name="there")
+def check(bus: str, aws: PushStandIn, stand_ins: LocalStack) -> int:
+    environ = {
+        **stand_ins.environ,
+        "LONGHAUL_EVENTBRIDGE_BUS": bus,
+        "AWS_ENDPOINT_URL_EVENTBRIDGE": aws.url,
+    }
+    with environ_of(environ):
+        return main(["check"])
 
-    check_bus(events, "there")
 
-    with pytest.raises(Misconfigured, match="no event bus missing"):
-        check_bus(events, "missing")
+def test_the_operators_check_finds_the_bus(
+    aws: PushStandIn, stand_ins: LocalStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.client("events").create_event_bus(Name="there")
+
+    status = check("there", aws, stand_ins)
+
+    assert status == 0
+    assert "event bus there" in capsys.readouterr().out
+
+
+def test_the_operators_check_names_a_bus_that_is_missing(
+    aws: PushStandIn, stand_ins: LocalStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = check("missing", aws, stand_ins)
+
+    assert status == 2
+    assert "no event bus missing" in capsys.readouterr().err
