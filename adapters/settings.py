@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     eventbridge_bus: str | None = Field(default=None, pattern=_BUS)
     iot_topic: str | None = None
     apigateway_endpoint: str | None = None
-    apigateway_connection_key: str | None = Field(default=None, min_length=1, max_length=128)
+    apigateway_connection_key: str | None = Field(default=None, min_length=1, max_length=64)
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

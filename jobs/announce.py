@@ -1,10 +1,10 @@
-"""Announce: make the delivery of each end that someone wants to be told of.
+"""Announce: make the deliveries of each end, one for each who wants to be told of it.
 
-The row is the outbox. The feed makes the delivery when it sees the row turn terminal, before its
-checkpoint moves. And because a stream is trimmed after a day, the terminal write itself leaves the
-row in the sweep's index for a moment more (jobs/transitions.py): the sweep makes the same delivery
-once again, which changes nothing, and only then lets the row go. A redrive before that makes it,
-too. So no end is lost, and none is told under two ids.
+The row is the outbox, and says who is told. The feed makes the deliveries when it sees the row
+turn terminal, before its checkpoint moves. And because a stream is trimmed after a day, the
+terminal write itself leaves the row in the sweep's index for a moment more (jobs/transitions.py):
+the sweep makes the same deliveries once again, which changes nothing, and only then lets the row
+go. A redrive before that makes them, too. So no end is lost, and none is told under two ids.
 """
 
 from __future__ import annotations

@@ -173,6 +173,7 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_APIGATEWAY_ENDPOINT", "https://hunter2.example/prod/@connections"),
         ("LONGHAUL_APIGATEWAY_ENDPOINT", "wss://hunter2.example/prod"),
         ("LONGHAUL_APIGATEWAY_CONNECTION_KEY", ""),
+        ("LONGHAUL_APIGATEWAY_CONNECTION_KEY", "x" * 65),
         ("LONGHAUL_LOG_FORMAT", "hunter2"),
         ("LONGHAUL_LOG_LEVEL", "info"),
     ],
