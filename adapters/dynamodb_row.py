@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from adapters.dynamodb_receivers import read_also_tell, read_webhook, receiver_attributes
 from jobs import seq
 from jobs.due import due_shard
 from jobs.errors import RecordUnreadable
@@ -70,7 +71,7 @@ def to_item(job: Job) -> dict[str, Value]:
         "StartTimeoutS": _write_seconds(job.start_timeout),
         "RunTimeoutS": _write_seconds(job.run_timeout),
         "RetentionS": _write_seconds(job.retention),
-        "WebhookUrl": text(job.webhook) if job.webhook else None,
+        **receiver_attributes(job.webhook, job.also_tell),
         "Timeline": write_steps(job.timeline),
         **state_attributes(job),
     }
@@ -190,6 +191,7 @@ def _read(item: Item) -> Job:
         run_timeout=_read_seconds(item, "RunTimeoutS"),
         retention=_read_seconds(item, "RetentionS"),
         webhook=read_webhook(item),
+        also_tell=read_also_tell(item),
         queued_at=_read_time(item, "QueuedAt"),
         due_at=_read_time(item, "DueAt"),
         sweeps=int(item["Sweeps"]["N"]) if "Sweeps" in item else 0,
@@ -209,11 +211,6 @@ def read_trace(item: Item) -> Trace:
     header = item.get("TraceHeader")
     trace = Trace.from_xray(header["S"]) if header else None
     return trace or Trace(id=TraceId(item["TraceId"]["S"]))
-
-
-def read_webhook(item: Item) -> str | None:
-    """Read who is to be told of the end."""
-    return item["WebhookUrl"]["S"] if "WebhookUrl" in item else None
 
 
 def read_end(item: Item) -> Event | None:

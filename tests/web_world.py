@@ -22,6 +22,7 @@ from jobs.delete import DeleteParts
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed, Partial
+from jobs.receiver import PushTerms
 from tests.builders import (
     NOW,
     FixedChance,
@@ -78,6 +79,7 @@ class World:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
+    push: PushTerms = field(default_factory=PushTerms)
     log: WebRecordingLog = field(default_factory=WebRecordingLog)
     authenticator: Authenticator | None = None
 
@@ -110,6 +112,7 @@ class World:
             jobs=MemoryJobList(self.store),
             deliveries=self.deliveries,
             webhooks=self.webhooks,
+            push=self.push,
             store=self.store,
             objects=self.objects,
             source=self.events,

@@ -26,9 +26,11 @@ from web.routes import Route, the_caller
 from web.waiting import wait_for_end
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from jobs.job import Job
+    from jobs.receiver import Receiver
     from web.bodies import WebhookBody
     from web.hub import Hub
     from web.job_json import JobWriter
@@ -101,6 +103,7 @@ class JobRoutes:
             run_timeout=body.run_timeout,
             retention=body.retention,
             webhook=body.webhook.url if body.webhook else None,
+            also_tell=self._receivers_of(body.metadata or {}),
         )
 
     def _submit(self, asked: JobRequest, key: str | None, value: object) -> Submitted:
@@ -181,6 +184,14 @@ class JobRoutes:
             field = "webhook.url" if terms.are_signed else "webhook"
             problem = FieldProblem(field=field, detail=detail)
             raise InvalidRequest(f"{field} {detail}", problems=(problem,))
+
+    def _receivers_of(self, metadata: Mapping[str, str]) -> tuple[Receiver, ...]:
+        """Say who is told beside the webhook; a connection that cannot be one is refused."""
+        terms = self._parts.push
+        if (detail := terms.problem_with(metadata)) is not None:
+            problem = FieldProblem(field=f"metadata.{terms.connection_key}", detail=detail)
+            raise InvalidRequest(f"{problem.field} {detail}", problems=(problem,))
+        return terms.receivers_of(metadata)
 
     def _own_job(self, text: str) -> Job:
         job_id = parse_job_id(text)

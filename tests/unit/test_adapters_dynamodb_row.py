@@ -25,6 +25,7 @@ from jobs.job import (
     UserId,
     new_job_id,
 )
+from jobs.receiver import DeliveryKind, Receiver
 from jobs.timeline import Step, StepName
 from jobs.trace import Trace, TraceId
 from tests.builders import JOB_ID, LEASE, NOW, a_job
@@ -64,6 +65,9 @@ RESULTS = st.builds(
     usage=st.none() | st.builds(Usage, input_tokens=COUNTS, output_tokens=COUNTS),
     stop_reason=st.none() | st.text(min_size=1),
 )
+RECEIVERS = st.builds(
+    Receiver, kind=st.sampled_from(DeliveryKind), address=st.none() | st.text(min_size=1)
+)
 # Rows of every kind but running ones, whose number is derived.
 JOBS = st.builds(
     Job,
@@ -91,6 +95,8 @@ JOBS = st.builds(
     start_timeout=SPANS,
     run_timeout=SPANS,
     retention=SPANS,
+    webhook=st.none() | st.text(min_size=1),
+    also_tell=st.lists(RECEIVERS, max_size=3).map(tuple),
     queued_at=st.none() | TIMES,
     due_at=st.none() | TIMES,
     sweeps=COUNTS,
@@ -141,7 +147,8 @@ def test_a_rows_state_can_be_turned_into_any_other(before: Job, after: Job) -> N
     kept = ("id", "user", "model", "prompt", "created_at", "trace", "inference", "metadata")
     same = {name: getattr(before, name) for name in (*kept, "timeline", "on_interrupted")}
     times = {name: getattr(before, name) for name in ("start_timeout", "run_timeout", "retention")}
-    expected = replace(after, **same, **times)
+    told = {name: getattr(before, name) for name in ("webhook", "also_tell")}
+    expected = replace(after, **same, **times, **told)
     assert from_item(row) == expected
 
 
