@@ -377,7 +377,7 @@ def test_an_answer_that_had_come_whole_is_kept_with_its_price() -> None:
         if index == 2:
             cancel_job(store.get(JOB_ID), cancel_parts(store))
 
-    model = ScriptedModel(Answer(before_piece=cancel_before_the_last))
+    model = ScriptedModel(Answer(before_piece=cancel_before_the_last, raw="{}"))
     with pytest.raises(ClaimLost):
         run_job(a_task(a_job()), run_parts(store=store, model=model))
 
@@ -387,6 +387,7 @@ def test_an_answer_that_had_come_whole_is_kept_with_its_price() -> None:
         payload=Inline(text="Hello, world"),
         usage=Usage(input_tokens=7, output_tokens=3),
         stop_reason="end_turn",
+        raw=Inline(text="{}"),
     )
     assert job.timeline[-1].detail == "the whole answer had come; it is paid for"
 
