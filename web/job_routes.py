@@ -11,7 +11,7 @@ from jobs.cancel import cancel_job
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
 from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, Stored, parse_job_id
 from jobs.redrive import redrive_job
-from jobs.results import get_own_job, result_of
+from jobs.results import Form, get_own_job, payload_of
 from jobs.submit import JobRequest, submit_job
 from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from web.bodies import WebhookBody
     from web.job_json import JobWriter
     from web.parts import WebParts
+
+_CONTENT_TYPES = {Form.TEXT: "text/plain; charset=utf-8", Form.RAW: "application/json"}
 
 
 class JobRoutes:
@@ -51,7 +53,7 @@ class JobRoutes:
         """Accept a job; it is durable before the 202 leaves."""
         user = self._caller()
         data = read_json_body(request, max_bytes=self._parts.max_request_bytes)
-        body, prompt = read_job_body(parse_json(data))
+        body, prompt = read_job_body(parse_json(data), data)
         self._check_retention(body.retention)
         self._check_webhook(body.webhook)
         job = submit_job(
@@ -84,10 +86,11 @@ class JobRoutes:
         return self._with_state(_json_response(self._writer.write(job)), job)
 
     def show_result(self, job_id: str) -> Response:
-        """Give the model's text, or lead to it."""
-        match result_of(self._own_job(job_id)).payload:
+        """Give the model's text, or the JSON of a native answer, or lead to it."""
+        form, payload = payload_of(self._own_job(job_id), _form_asked())
+        match payload:
             case Inline(text=text):
-                response = Response(text, content_type="text/plain; charset=utf-8")
+                response = Response(text, content_type=_CONTENT_TYPES[form])
             case Stored() as stored:
                 response = Response(status=303, headers={"Location": self._writer.sign(stored)})
         response.headers["Cache-Control"] = "no-store"
@@ -152,6 +155,18 @@ class JobRoutes:
         if wait is not None:
             response.headers["Retry-After"] = str(wait)
         return response
+
+
+def _form_asked() -> Form | None:
+    asked = request.args.get("form")
+    if asked is None:
+        return None
+    try:
+        return Form(asked)
+    except ValueError as error:
+        detail = "must be text or raw"
+        problem = FieldProblem(field="form", detail=detail)
+        raise InvalidRequest(f"form {detail}", problems=(problem,)) from error
 
 
 def _json_response(value: object, *, status: int = 200) -> Response:

@@ -114,6 +114,48 @@ def test_a_completed_job_tells_its_result_and_no_time_to_come_back() -> None:
     assert result.content_type == "text/plain; charset=utf-8"
 
 
+def test_a_native_jobs_result_is_its_json_and_its_text_where_that_is_asked_for() -> None:
+    world = World()
+    job_id = world.submit(prompt=None, body={"prompt": "Say hello"})["id"]
+    world.complete(job_id, Inline(text="Grüße"), raw=Inline(text='{"generation":"Grüße"}'))
+    path = f"/v1/jobs/{job_id}/result"
+
+    job = world.client.get(f"/v1/jobs/{job_id}", headers=ADA).get_json()
+    unasked, raw = (world.client.get(f"{path}{form}", headers=ADA) for form in ("", "?form=raw"))
+    text = world.client.get(f"{path}?form=text", headers=ADA)
+
+    reference = {"url": f"{path}?form=raw", "bytes": 24}
+    assert job["result"] == {"text": "Grüße", "bytes": 7, "raw": reference}
+    assert unasked.text == raw.text == '{"generation":"Grüße"}'
+    assert unasked.content_type == raw.content_type == "application/json"
+    assert (text.text, text.content_type) == ("Grüße", "text/plain; charset=utf-8")
+
+
+def test_native_json_in_the_object_store_is_led_to() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    world.complete(job_id, raw=world.put_result('{"a":1}'))
+
+    job = world.client.get(f"/v1/jobs/{job_id}", headers=ADA).get_json()
+    answer = world.client.get(job["result"]["raw"]["url"], headers=ADA)
+
+    assert (answer.status_code, job["result"]["raw"]["bytes"]) == (303, 7)
+
+
+def test_the_json_of_an_answer_that_has_none_is_a_conflict_and_another_form_is_invalid() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    world.complete(job_id)
+    path = f"/v1/jobs/{job_id}/result"
+
+    none = world.client.get(f"{path}?form=raw", headers=ADA)
+    other = world.client.get(f"{path}?form=xml", headers=ADA)
+
+    assert (none.status_code, none.get_json()["code"]) == (409, "no_result")
+    assert (other.status_code, other.get_json()["errors"][0]["field"]) == (422, "form")
+    assert world.client.get(f"{path}?form=text", headers=ADA).text == "Hello"
+
+
 def test_a_result_in_the_object_store_is_a_fresh_url_each_time() -> None:
     world = World()
     job_id = world.submit()["id"]
