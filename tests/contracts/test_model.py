@@ -317,3 +317,27 @@ def test_a_model_that_cannot_be_reached_was_not_paid(
 
     assert (error.error_code, error.may_be_paid) == ("model_unreachable", False)
     client.close()
+
+
+def test_on_bedrock_a_native_body_arrives_byte_for_byte(clients: Clients) -> None:
+    sent = (
+        '{ "anthropic_version":"bedrock-2023-05-31",\n "temperature": 1.0, "top_p": 1e0,'
+        ' "max_tokens":5, "messages": [{"content": "Zo\\u00eb ☕", "role": "user"}] }'
+    )
+    arrived: list[object] = []
+
+    def note(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's own
+        arrived.append(request.body)
+
+    asked = Asked(
+        model=BedrockModel(client=clients.bedrock),
+        invocation=replace(converse(""), prompt=Prompt(body=sent)),
+    )
+    clients.bedrock.meta.events.register("before-send.bedrock-runtime", note)
+    try:
+        text = asked.text()
+    finally:
+        clients.bedrock.meta.events.unregister("before-send.bedrock-runtime", note)
+
+    assert text
+    assert arrived == [sent.encode()]

@@ -13,6 +13,7 @@ from jobs.errors import Misconfigured, Unavailable
 from jobs.job import Inline, JobId, JobStatus
 from tests.builders import a_job
 from tests.web_world import ADA, BOB, World
+from web.job_json import JobWriter
 
 if TYPE_CHECKING:
     from jobs.job import Job
@@ -129,6 +130,18 @@ def test_a_native_jobs_result_is_its_json_and_its_text_where_that_is_asked_for()
     assert unasked.text == raw.text == '{"generation":"Grüße"}'
     assert unasked.content_type == raw.content_type == "application/json"
     assert (text.text, text.content_type) == ("Grüße", "text/plain; charset=utf-8")
+
+
+def test_watchers_of_a_long_native_answer_are_led_to_its_text() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    job = world.complete(job_id, Inline(text="x" * 9_000), raw=Inline(text="{}"))
+    writer = JobWriter(objects=world.objects, clock=world.clock, url_lifetime=timedelta(hours=1))
+
+    told = writer.write_result(job)
+
+    assert told == {"url": f"/v1/jobs/{job_id}/result?form=text", "bytes": 9_000}
+    assert world.client.get(str(told["url"]), headers=ADA).text == "x" * 9_000
 
 
 def test_native_json_in_the_object_store_is_led_to() -> None:
