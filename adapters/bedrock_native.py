@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from botocore.eventstream import EventStream
-    from botocore.response import StreamingBody
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
     from mypy_boto3_bedrock_runtime.type_defs import ResponseStreamTypeDef
 
@@ -53,7 +52,9 @@ def invoke_natively(
     if does_stream(invocation.model):
         return NativeAnswering(client.invoke_model_with_response_stream(**parameters)["body"])
     answer = client.invoke_model(**parameters)
-    return WholeAnswering(answer["body"], answer["ResponseMetadata"]["HTTPHeaders"])
+    # Read at once, however the job fares meanwhile: it is paid for.
+    raw = answer["body"].read().decode()
+    return WholeAnswering(raw, json.loads(raw), answer["ResponseMetadata"]["HTTPHeaders"])
 
 
 def does_stream(model: ModelId) -> bool:
@@ -135,33 +136,54 @@ class NativeAnswering(BedrockAnswering):
         return text_at(document, family.text)
 
 
-class WholeAnswering(BedrockAnswering):
-    """jobs.ports.Answering over InvokeModel's answer, which comes at once."""
+class WholeAnswering:
+    """jobs.ports.Answering over InvokeModel's answer, which is all there before it is given."""
 
-    def __init__(self, body: StreamingBody, headers: Mapping[str, str]) -> None:
-        super().__init__(body)
-        self._body = body
+    def __init__(self, raw: str, document: object, headers: Mapping[str, str]) -> None:
+        self._written = raw
+        self._document = document
         self._headers = headers
-        self._raw: str | None = None
+        self._has_ended = False
 
     def __iter__(self) -> Iterator[str]:
-        """Give the answer's text, where it has one; raises ModelError where it breaks off."""
-        with translating_model_errors():
-            raw = self._body.read().decode()
-            document = json.loads(raw)
-        family = family_of(document) if isinstance(document, dict) else None
-        if family is not None:
-            yield from whole_characters([text_at(document, family.text) or ""])
-            self._stop_reason = text_at(document, family.stop_reason)
+        """Give the answer's text, where it has one."""
+        if (family := self._family) is not None:
+            yield from whole_characters([text_at(self._known, family.text) or ""])
+        self._has_ended = True
+
+    def close(self) -> None:
+        """Do nothing: what is all there cannot be broken off."""
+
+    def release(self) -> None:
+        """Do nothing: a connection that is read to its end has gone back by itself."""
+
+    @property
+    def usage(self) -> tuple[int, int] | None:
+        """Input and output tokens; an embedding has none of output."""
         tokens_in, tokens_out = self._headers.get(_INPUT_HEADER), self._headers.get(_OUTPUT_HEADER)
-        if tokens_in is not None:  # an embedding has no tokens of output
-            self._usage = (int(tokens_in), int(tokens_out or 0))
-        self._raw = raw
+        if tokens_in is None or not self._has_ended:
+            return None
+        return (int(tokens_in), int(tokens_out or 0))
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the text ended, in its family's word."""
+        if self._family is None or not self._has_ended:
+            return None
+        return text_at(self._known, self._family.stop_reason)
 
     @property
     def raw(self) -> str | None:
         """InvokeModel's answer as it came."""
-        return self._raw
+        return self._written if self._has_ended else None
+
+    @property
+    def _known(self) -> Document:
+        return self._document if isinstance(self._document, dict) else {}
+
+    @property
+    def _family(self) -> Family | None:
+        return family_of(self._known)
 
 
 def _tokens_of(document: Document, family: Family | None) -> tuple[int | None, int | None]:

@@ -10,7 +10,7 @@ import pytest
 from botocore.response import StreamingBody
 
 from adapters.bedrock import BedrockModel
-from adapters.bedrock_native import NativeAnswering, WholeAnswering, does_stream, native_parameters
+from adapters.bedrock_native import NativeAnswering, does_stream, native_parameters
 from adapters.native_families import METRICS
 from deploy.local.bedrock.answer import Answer, StopReason
 from deploy.local.bedrock.native import Family, family_of
@@ -22,6 +22,9 @@ from tests.builders import JOB_ID, a_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from jobs.ports import Answering
 
 TOKENS = ("Zoë", " drinks", " ☕")
 METRICS_TOLD = {METRICS: {"inputTokenCount": 7, "outputTokenCount": 3}}
@@ -58,7 +61,7 @@ def answering(*documents: object) -> NativeAnswering:
     return NativeAnswering(cast("Any", Stream(*documents)))
 
 
-def raw_of(answer: NativeAnswering | WholeAnswering) -> Any:  # noqa: ANN401 - any JSON
+def raw_of(answer: NativeAnswering) -> Any:  # noqa: ANN401 - any JSON
     assert answer.raw is not None
     return json.loads(answer.raw)
 
@@ -328,22 +331,6 @@ def body_of(sent: bytes, *, length: int | None = None) -> StreamingBody:
     return StreamingBody(cast("Any", io.BytesIO(sent)), len(sent) if length is None else length)
 
 
-def test_an_embedding_is_its_json_and_costs_its_input() -> None:
-    sent = b'{"embedding":[1.0,2e0],"inputTextTokenCount":5}'
-    answer = WholeAnswering(body_of(sent), {"x-amzn-bedrock-input-token-count": "5"})
-
-    assert "".join(answer) == ""
-    assert (answer.usage, answer.stop_reason, answer.raw) == ((5, 0), None, sent.decode())
-
-
-@pytest.mark.parametrize(("sent", "length"), [(b'{"a":1', 99), (b'{"a":1', 6), (b"\xff", 1)])
-def test_a_whole_answer_that_breaks_off_may_be_paid(sent: bytes, length: int) -> None:
-    with pytest.raises(ModelError) as raised:
-        list(WholeAnswering(body_of(sent, length=length), {}))
-
-    assert (raised.value.retryable, raised.value.may_be_paid) == (True, True)
-
-
 def an_invocation(model: str, body: str) -> Invocation:
     return Invocation(
         job=JOB_ID,
@@ -372,9 +359,16 @@ def test_the_body_goes_out_as_it_is_and_the_metadata_says_whose_it_is() -> None:
 class Client:
     """Gives one answer to whichever native call comes."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, body: StreamingBody | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         self.calls: list[str] = []
         self.stream = Stream({"generation": "Tea", "stop_reason": "stop"})
+        self._body = body or body_of(b"{}")
+        self._headers = headers or {}
+
+    def invoked(self, invocation: Invocation) -> AbstractContextManager[Answering]:
+        return BedrockModel(client=cast("Any", self)).invoke(invocation)
 
     def invoke_model_with_response_stream(self, **_: object) -> dict[str, object]:
         self.calls.append("stream")
@@ -382,7 +376,7 @@ class Client:
 
     def invoke_model(self, **_: object) -> dict[str, object]:
         self.calls.append("whole")
-        return {"body": body_of(b"{}"), "ResponseMetadata": {"HTTPHeaders": {}}}
+        return {"body": self._body, "ResponseMetadata": {"HTTPHeaders": self._headers}}
 
 
 @pytest.mark.parametrize(
@@ -391,8 +385,41 @@ class Client:
 def test_a_native_body_is_one_call_whose_stream_is_closed(model: str, calls: list[str]) -> None:
     client = Client()
 
-    with BedrockModel(client=cast("Any", client)).invoke(an_invocation(model, "{}")) as answer:
+    with client.invoked(an_invocation(model, "{}")) as answer:
         list(answer)
 
     assert client.calls == calls
     assert client.stream.closed == (calls == ["stream"])
+
+
+EMBEDDING = b'{"embedding":[1.0,2e0],"inputTextTokenCount":5}'
+
+
+def test_an_embedding_is_its_json_and_costs_its_input() -> None:
+    client = Client(body_of(EMBEDDING), {"x-amzn-bedrock-input-token-count": "5"})
+
+    with client.invoked(an_invocation("amazon.titan-embed-g1", "{}")) as answer:
+        before = (answer.usage, answer.raw)
+        answer.close()
+        text = "".join(answer)
+
+    assert (text, before) == ("", (None, None))
+    assert (answer.usage, answer.stop_reason, answer.raw) == ((5, 0), None, EMBEDDING.decode())
+
+
+@pytest.mark.parametrize("whole", [b"[1]", b'{"images":["aGk="],"error":null}'])
+def test_a_whole_answer_of_any_shape_is_kept_as_it_came(whole: bytes) -> None:
+    with Client(body_of(whole)).invoked(an_invocation("stability.sd3", "{}")) as answer:
+        assert list(answer) == []
+
+    assert (answer.usage, answer.stop_reason, answer.raw) == (None, None, whole.decode())
+
+
+@pytest.mark.parametrize(("sent", "length"), [(b'{"a":1', 99), (b'{"a":1', 6), (b"\xff", 1)])
+def test_a_whole_answer_that_breaks_off_may_be_paid(sent: bytes, length: int) -> None:
+    client = Client(body_of(sent, length=length))
+
+    with pytest.raises(ModelError) as raised, client.invoked(an_invocation("cohere.embed", "{}")):
+        pytest.fail("there is no answer")
+
+    assert (raised.value.retryable, raised.value.may_be_paid) == (True, True)
