@@ -98,7 +98,6 @@ class NativeAnswering(BedrockAnswering):
         """Give the answer's text; a stream that ends without its last word raises ModelError."""
         with translating_model_errors():
             yield from whole_characters(self._texts())
-        self._stop_reason = None if self._stop_reason is None else _mended(self._stop_reason)
         is_whole = self._has_metrics or self._stop_reason is not None
         if not self._chunks or (self._family is not None and not is_whole):
             raise broken_off("the stream ended before the answer did")
@@ -132,7 +131,8 @@ class NativeAnswering(BedrockAnswering):
         ]
         if family is None:
             return None
-        self._stop_reason = text_at(document, family.stop_reason) or self._stop_reason
+        if (reason := text_at(document, family.stop_reason)) is not None:
+            self._stop_reason = _mended(reason)
         return text_at(document, family.text)
 
 
@@ -170,7 +170,7 @@ class WholeAnswering:
         """Why the text ended, in its family's word."""
         if self._family is None or not self._has_ended:
             return None
-        return text_at(self._known, self._family.stop_reason)
+        return _mended(text_at(self._known, self._family.stop_reason) or "") or None
 
     @property
     def raw(self) -> str | None:

@@ -44,7 +44,6 @@ SMALLEST_FRACTION = 1e-6  # DynamoDB's numbers end at 1e-130; no model tells the
 LONGEST_WAIT_S = 30 * 86_400
 LONGEST_RETENTION_S = 3650 * 86_400
 _INT32 = 2**31 - 1
-_IN_S3 = frozenset({"s3location", "s3uri"})
 
 
 def _is_written(text: str) -> str:
@@ -93,10 +92,16 @@ def _is_all_the_callers(body: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, list):
             ahead += value
         if isinstance(value, dict):
-            if any(key.lower().replace("_", "") in _IN_S3 for key in value):
+            if any(_leads_to_s3(key, item) for key, item in value.items()):
                 raise PydanticCustomError("body", "s3Location is not accepted: send the bytes")
             ahead += value.values()
     return body
+
+
+def _leads_to_s3(key: str, value: object) -> bool:
+    """Whether a member is an address; a tool may call one of its own parameters `s3Uri`."""
+    name = key.lower().replace("_", "")
+    return name == "s3location" or (name == "s3uri" and isinstance(value, str))
 
 
 def _is_base64(value: object) -> bool:

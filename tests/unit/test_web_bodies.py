@@ -138,6 +138,12 @@ def test_a_native_body_is_kept_to_the_character(around: str, sent: str) -> None:
     assert Prompt.from_json(prompt.text) == Prompt(body=sent)
 
 
+def test_a_native_tools_own_parameter_may_have_any_name() -> None:
+    tool = {"input_schema": {"properties": {"s3Uri": {"type": "string"}}}}
+
+    assert _post(World(), json.dumps({"body": {"tools": [tool]}})).status_code == 202
+
+
 @settings(deadline=None)
 @given(
     body=st.dictionaries(st.text(), st.integers() | st.text(), min_size=1),
