@@ -104,11 +104,14 @@ def state_attributes(job: Job) -> dict[str, Value | None]:
 
 def result_attributes(result: Result | None) -> dict[str, Value | None]:
     """Write a result; None says: no such attribute."""
-    placed = {"ResultData": None, "ResultKey": None, "ResultBytes": None} | (
-        _write_payload(result.payload, inline="ResultData", stored="Result") if result else {}
-    )
     return {
-        **placed,
+        "ResultData": None,
+        "ResultKey": None,
+        "ResultBytes": None,
+        "RawData": None,
+        "RawKey": None,
+        "RawBytes": None,
+        **_write_answer(result),
         "Usage": _write_usage(result.usage) if result and result.usage else None,
         "StopReason": text(result.stop_reason) if result and result.stop_reason else None,
     }
@@ -140,6 +143,16 @@ def _write_payload(payload: Payload, *, inline: str, stored: str) -> dict[str, V
             return {inline: text(payload.text)}
         case Stored():
             return {f"{stored}Key": text(payload.key), f"{stored}Bytes": number(payload.size)}
+
+
+def _write_answer(result: Result | None) -> dict[str, Value | None]:
+    """Write the text, and the JSON of a native answer, each under its own names."""
+    if result is None:
+        return {}
+    written = _write_payload(result.payload, inline="ResultData", stored="Result")
+    if result.raw is not None:
+        written |= _write_payload(result.raw, inline="RawData", stored="Raw")
+    return written
 
 
 def write_steps(steps: tuple[Step, ...]) -> Value:
@@ -251,10 +264,12 @@ def _read_payload(item: Item, *, inline: str, stored: str) -> Payload:
 def _read_result(item: Item) -> Result | None:
     if "ResultData" not in item and "ResultKey" not in item:
         return None
+    has_raw = "RawData" in item or "RawKey" in item
     return Result(
         payload=_read_payload(item, inline="ResultData", stored="Result"),
         usage=_read_usage(item["Usage"]["M"]) if "Usage" in item else None,
         stop_reason=item["StopReason"]["S"] if "StopReason" in item else None,
+        raw=_read_payload(item, inline="RawData", stored="Raw") if has_raw else None,
     )
 
 

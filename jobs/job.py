@@ -115,11 +115,15 @@ class JobError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The model's whole answer, with what it cost."""
+    """The model's whole answer, with what it cost.
+
+    `payload` is its text, and `raw` the JSON in which a native call's answer came.
+    """
 
     payload: Payload
     usage: Usage | None
     stop_reason: str | None
+    raw: Payload | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -212,6 +212,7 @@ class Answer:
     pieces: Sequence[str] = ("Hello", ", ", "world")
     usage: tuple[int, int] | None = (7, 3)
     stop_reason: str | None = "end_turn"
+    raw: str | None = None
     error: Exception | None = None
     before_piece: Callable[[int], object] | None = None
 
@@ -249,6 +250,11 @@ class ScriptedAnswering:
     def stop_reason(self) -> str | None:
         """Give the stop reason, at the end only."""
         return self._answer.stop_reason if self._ended else None
+
+    @property
+    def raw(self) -> str | None:
+        """Give the answer's own JSON, at the end only."""
+        return self._answer.raw if self._ended else None
 
 
 class ScriptedModel:

@@ -150,12 +150,20 @@ class World:
         assert isinstance(claim, Claim), claim
         return claim
 
-    def complete(self, job_id: JobId, payload: Payload | None = None, *, seq: int = 3) -> Job:
+    def complete(
+        self,
+        job_id: JobId,
+        payload: Payload | None = None,
+        *,
+        seq: int = 3,
+        raw: Payload | None = None,
+    ) -> Job:
         claim = self.claim(job_id)
         result = Result(
             payload=payload or Inline(text="Hello"),
             usage=Usage(input_tokens=7, output_tokens=3),
             stop_reason="end_turn",
+            raw=raw,
         )
         number = claim.epoch * 1_000_000 + seq
         return self.store.settle(claim, Completed(at=NOW, seq=number, result=result, steps=()))

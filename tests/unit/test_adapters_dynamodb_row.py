@@ -19,6 +19,7 @@ from jobs.job import (
     ModelId,
     ObjectKey,
     OnInterrupted,
+    Payload,
     Result,
     Stored,
     Usage,
@@ -241,6 +242,20 @@ def test_a_stored_result_without_usage_stands_there_by_its_key() -> None:
     assert (item["ResultKey"], item["ResultBytes"]) == ({"S": "results/a"}, {"N": "70000"})
     assert not {"ResultData", "Usage", "StopReason"} & set(item)
     assert from_item(item) == job
+
+
+@pytest.mark.parametrize("raw", [Inline(text="{}"), Stored(key=ObjectKey("results/b"), size=7)])
+def test_a_native_answers_json_stands_beside_its_text(raw: Payload) -> None:
+    result = Result(payload=Inline(text="Hello"), usage=None, stop_reason=None, raw=raw)
+
+    item = to_item(a_completed_job(result))
+
+    assert item["ResultData"] == {"S": "Hello"}
+    assert {name for name in item if name.startswith("Raw")} in (
+        {"RawData"},
+        {"RawKey", "RawBytes"},
+    )
+    assert from_item(item) == a_completed_job(result)
 
 
 def test_a_running_rows_number_is_its_epochs_first() -> None:
