@@ -1,50 +1,30 @@
-"""Watchers over real connections, driven from a thread that plays the rest of the system."""
+"""Where stories of watchers are played: two web processes and a Redis, on tables of their own."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import threading
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import httpx
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
-
+from adapters.bootstrap import ensure_resources
+from adapters.dynamodb_jobs import DynamoDBJobStore
+from adapters.redis_events import RedisEventBus, connect_redis
+from adapters.s3 import S3ObjectStore
+from tests.builders import RecordingLog
 from tests.free_ports import free_base
-from tests.stack import BIN, Program, answers
+from tests.stack import BIN, Program, RedisServer, answers, clean_environ, environ_of
+from tests.watcher_clients import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.witness import Witness
+    import redis
 
-T = TypeVar("T")
+    from tests.stack import Clients, LocalStack
 
-PAUSE_SECONDS = 0.02  # before a client that was refused comes back
-BROKEN = (OSError, TimeoutError, WebSocketException, httpx.HTTPError)
-
-
-class Loop:
-    """An event loop in a thread of its own, for the clients."""
-
-    def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something on the loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+TABLE = "Watchers_Machine"
 
 
 class Web:
@@ -78,148 +58,53 @@ class Web:
         return self._log.read_text(errors="replace")
 
 
-@dataclass(kw_only=True)
-class Client:
-    """Somebody at the other end of a connection, who comes back whenever it breaks."""
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What all stories are played on."""
 
-    urls: tuple[str, str]
-    web: int = 0
-    task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self.task = asyncio.create_task(self.run())
-
-    async def leave(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-            self.task = None
+    loop: Loop
+    webs: tuple[Web, Web]
+    server: RedisServer
+    redis: redis.Redis
+    buses: tuple[RedisEventBus, ...]
+    store: DynamoDBJobStore
+    objects: S3ObjectStore
 
     @property
-    def url(self) -> str:
-        return self.urls[self.web]
-
-    @property
-    def is_there(self) -> bool:
-        return self.task is not None and not self.task.done()
-
-    def check(self) -> None:
-        """Raise what the client has met."""
-        if self.task is not None and self.task.done() and not self.task.cancelled():
-            self.task.result()
-
-    async def run(self) -> None:
-        while True:
-            try:
-                if await self.talk():
-                    return
-            except BROKEN:
-                self.web = 1 - self.web
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def talk(self) -> bool:
-        """Hold one connection to its end, and say whether all is over."""
-        raise NotImplementedError
-
-    def socket(self) -> connect:
-        address = self.url.replace("http", "ws", 1) + "/v1/ws"
-        return connect(address, compression=None, proxy=None, close_timeout=1)
+    def urls(self) -> tuple[str, str]:
+        return (self.webs[0].url, self.webs[1].url)
 
 
-@dataclass(kw_only=True)
-class SocketWatcher(Client):
-    """Follows one job over a WebSocket; stays after the end, for the job may be redriven."""
-
-    job_id: str
-    witness: Witness
-
-    async def talk(self) -> bool:
-        async with self.socket() as socket:
-            after = self.witness.connect()
-            subscription = {"type": "subscribe", "job_id": self.job_id, "after": after}
-            await socket.send(json.dumps(subscription))
-            while (opening := await _receive(socket))["type"] != "subscribed":
-                if opening.get("code") == "unavailable":
-                    return False  # a part is away: again
-                assert opening["type"] == "event" or opening["code"] == "events_missed", opening
-            self.witness.take_opening(opening)
-            while True:
-                message = await _receive(socket)
-                assert message["type"] == "event", message
-                self.witness.take(message)
-
-
-@dataclass(kw_only=True)
-class StreamWatcher(Client):
-    """Follows one job over server-sent events, as a browser does."""
-
-    job_id: str
-    witness: Witness
-
-    async def talk(self) -> bool:
-        after = self.witness.connect()
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after else {})
-        async with (
-            httpx.AsyncClient(timeout=60, trust_env=False) as client,
-            client.stream("GET", f"{self.url}/v1/jobs/{self.job_id}/events", headers=headers) as (
-                answer
+@contextmanager
+def open_stage(stand_ins: LocalStack, clients: Clients, folder: Path) -> Iterator[Stage]:
+    """Start two web processes and a Redis, on a table of their own."""
+    server = RedisServer(folder / "redis")
+    server.start()
+    environ = {
+        **clean_environ(),
+        **stand_ins.environ,
+        "REDIS_URL": server.url,
+        "LONGHAUL_TABLE": TABLE,  # that no feed of another test reads
+    }
+    with environ_of(environ):
+        ensure_resources(environ)
+    both = tuple(Web(environ, folder / f"web-{number}.log") for number in range(2))
+    with ExitStack() as stack:
+        stack.callback(server.kill)
+        for web in both:
+            stack.callback(web.kill)
+            web.start()
+        connections = [
+            stack.enter_context(connect_redis(server.url, connections=4)) for _ in range(4)
+        ]
+        yield Stage(
+            loop=stack.enter_context(Loop()),
+            webs=(both[0], both[1]),
+            server=server,
+            redis=connections[3],
+            buses=tuple(RedisEventBus(client, RecordingLog()) for client in connections[:3]),
+            store=DynamoDBJobStore(
+                client=clients.dynamodb, table=TABLE, retention=timedelta(days=30)
             ),
-        ):
-            if answer.status_code == httpx.codes.NO_CONTENT:
-                self.witness.end = self.witness.end or "204"
-                return True
-            assert answer.status_code == httpx.codes.OK, await answer.aread()
-            number = None
-            async for line in answer.aiter_lines():
-                name, _, value = line.partition(": ")
-                if name == "id":
-                    number = int(value)
-                elif name == "data":
-                    event = json.loads(value)
-                    assert event["seq"] == number
-                    self.witness.take(event)
-        return self.witness.end is not None
-
-
-@dataclass(kw_only=True)
-class Onlooker(Client):
-    """Hears the state events of all its user's jobs; looks at one of them.
-
-    `since` is the last number that was told when it began to hear.
-    """
-
-    job_id: str
-    since: int = 0
-    is_in: bool = False
-    states: list[int] = field(default_factory=list)
-    was_told_of_loss: bool = False
-
-    async def talk(self) -> bool:
-        async with self.socket() as socket:
-            for _ in range(2):  # by the second pong it hears of all
-                await socket.send('{"type":"ping"}')
-                while (await _receive(socket))["type"] != "pong":
-                    pass
-            self.is_in = True
-            while True:
-                self._take(await _receive(socket))
-
-    async def run(self) -> None:
-        """Stay for one connection: what is said between two is not for its ears."""
-        with suppress(*BROKEN):
-            await self.talk()
-        self.was_told_of_loss = True
-
-    def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] == "error":
-            assert message["code"] == "events_missed", message
-            self.was_told_of_loss = True
-        elif message["job_id"] == self.job_id:
-            assert message["event"] != "job.delta"
-            assert message["seq"] > (self.states[-1] if self.states else 0)
-            self.states.append(message["seq"])
-
-
-async def _receive(socket: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(await socket.recv())
-    return message
+            objects=S3ObjectStore(client=clients.s3, bucket=environ["LONGHAUL_BUCKET"]),
+        )

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.stack import wait_until
-from tests.watchers_life import WatchersLife, open_stage
+from tests.watcher_stage import open_stage
+from tests.watchers_life import WatchersLife
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from tests.stack import Clients, LocalStack
-    from tests.watchers_life import Stage
+    from tests.watcher_stage import Stage
 
 # Nothing but what the page itself asks for leaves the browser.
 QUIET = [

@@ -10,14 +10,15 @@ import pytest
 
 from adapters.redis_log import MOST_EVENTS
 from tests.stack import http, wait_until
-from tests.watchers_life import WatchersLife, open_stage
+from tests.watcher_stage import open_stage
+from tests.watchers_life import WatchersLife
 from tests.watching import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.stack import Clients, LocalStack
-    from tests.watchers_life import Stage
+    from tests.watcher_stage import Stage
 
 IN_ROW, IN_OBJECTS = 64 * 1024, 0
 

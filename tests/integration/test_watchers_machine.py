@@ -13,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.watchers_life import WatchersLife, open_stage
+from tests.watcher_stage import open_stage
+from tests.watchers_life import WatchersLife
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.stack import Clients, LocalStack
-    from tests.watchers_life import Stage
+    from tests.watcher_stage import Stage
 
 EXAMPLES = int(os.environ.get("WATCHERS_EXAMPLES", "0"))
 FEW = 28
