@@ -390,6 +390,7 @@ class WatchersLife(RuleBasedStateMachine):
 
     def number_at(self, share: float) -> int:
         """Give a number that was told: 0 is before the first, 1 the last."""
+        self.wait_until_said()  # nobody can know of what is not out yet
         numbers = [0, *self.record.numbers]
         return numbers[round(share * (len(numbers) - 1))]
 
