@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.watcher_stage import Stage
 
 EXAMPLES = int(os.environ.get("WATCHERS_EXAMPLES", "0"))
-FEW = 80
+FEW = 50
 STEPS = 30
 
 
