@@ -62,6 +62,12 @@ faults: $(READY)  ## Break everything under load and check what holds: JOBS=1000
 	@exec python -m tests.faults --jobs "$(JOBS)" --seed "$(SEED)" --rounds "$(ROUNDS)" \
 	    $(if $(ONLY),--only "$(ONLY)")
 
+EXAMPLES ?= 500
+
+.PHONY: watchers
+watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
+	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
+
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine
 	@ruff check --fix-only .

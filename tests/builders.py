@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jobs.claim import ClaimRefused
     from jobs.job import ObjectKey
     from jobs.outcome import Change, Outcome, Partial
-    from jobs.ports import Invocation
+    from jobs.ports import Invocation, JobStore
     from jobs.timeline import Step
 
 NOW = datetime(2026, 11, 23, 4, 38, tzinfo=UTC)  # where a ManualClock starts
@@ -453,7 +453,7 @@ def submit_parts(**changes: Any) -> SubmitParts:  # noqa: ANN401 - SubmitParts' 
     return replace(parts, **changes)
 
 
-def cancel_parts(store: MemoryJobStore, **changes: Any) -> CancelParts:  # noqa: ANN401 - its fields
+def cancel_parts(store: JobStore, **changes: Any) -> CancelParts:  # noqa: ANN401 - its fields
     """Make what a web process cancels jobs with, all of it in memory."""
     parts = CancelParts(
         store=store,
@@ -479,7 +479,7 @@ def expire_parts(store: MemoryJobStore, **changes: Any) -> ExpireParts:  # noqa:
     return replace(parts, **changes)
 
 
-def redrive_parts(store: MemoryJobStore, **changes: Any) -> RedriveParts:  # noqa: ANN401 - its fields
+def redrive_parts(store: JobStore, **changes: Any) -> RedriveParts:  # noqa: ANN401 - its fields
     """Make what a web process redrives jobs with, all of it in memory."""
     events = MemoryEvents()
     parts = RedriveParts(
