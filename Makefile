@@ -13,7 +13,7 @@ export VIRTUAL_ENV := $(abspath $(VENV))
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 .PHONY: setup
 setup: $(READY)  ## Make the virtual environment with the locked dependencies
@@ -53,6 +53,10 @@ ROUNDS ?= 1
 faults: $(READY)  ## Break everything under load and check what holds: JOBS=1000 SEED=1 ROUNDS=3 ONLY=...
 	@exec python -m tests.faults --jobs "$(JOBS)" --seed "$(SEED)" --rounds "$(ROUNDS)" \
 	    $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: bench-sockets
+bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine
