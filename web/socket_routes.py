@@ -19,7 +19,7 @@ from web.json_text import write_json
 from web.outbox import Outbox
 from web.sockets import Conversation
 from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
-from web.wire_socket import WireSocket, reader_thread
+from web.wire_socket import Reader, Readiness, WireSocket
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -55,7 +55,8 @@ class SocketRoutes:
         app.config["SOCK_SERVER_OPTIONS"] = {
             "ping_interval": PING_SECONDS,
             "max_message_size": MAX_MESSAGE_CHARACTERS,
-            "thread_class": reader_thread,
+            "thread_class": Reader,
+            "selector_class": Readiness,
             "subprotocols": [SUBPROTOCOL],
         }
         app.add_url_rule("/v1/ws-tickets", "ws_tickets", self.give_ticket, methods=["POST"])
