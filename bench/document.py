@@ -36,12 +36,16 @@ def replace_section(document: Path, name: str, text: str) -> None:
 
 
 def machine() -> str:
-    """Describe this machine in a line."""
+    """Describe this machine in a line, with how busy it has been in the last minute."""
     page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
     cores = len(os.sched_getaffinity(0))
     kernel = platform.release().partition("-")[0]
     memory = page * pages / 2**30
-    return f"{cores} cores ({platform.machine()}), {memory:.0f} GB, Linux {kernel}"
+    load = os.getloadavg()[0]
+    return (
+        f"{cores} cores ({platform.machine()}), {memory:.0f} GB, Linux {kernel},"
+        f" load average {load:.1f}"
+    )
 
 
 def versions(distributions: Iterable[str]) -> str:

@@ -81,7 +81,8 @@ Target: a publish to {plan.watchers:,} watchers in under 300 ms: \
 {longhaul.crowd_cpu_seconds * 1000:.0f} ms of processor time, which
   is part of the time to the last socket.
 - `{plan.command}`
-- {versions(_STANDS_ON)}; {machine()}"""
+- {versions(_STANDS_ON)}
+- {machine()}"""
 
 
 def _costs(results: Results) -> str:
