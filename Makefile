@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(abspath $(VENV))
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
@@ -67,6 +67,10 @@ EXAMPLES ?= 500
 .PHONY: watchers
 watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
 	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
+
+.PHONY: bench-sockets
+bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine

@@ -173,7 +173,7 @@ class SocketListener:
     def _send(self, watch: Watch, messages: list[str]) -> None:
         for message in messages:
             self._outbox.wait_for_room()  # a log may be longer than what an outbox holds
-            self._outbox.offer(text_frame(message))
+            self._outbox.offer(text_frame(message), more=len(messages) > 1)
         with self._lock:
             held, watch.held = watch.held or [], None
             for heard, frame in held:
