@@ -45,13 +45,17 @@ check: $(READY)  ## Lint, types, layers: what CI checks before the tests
 	@mypy
 	@lint-imports --no-cache
 
+# Each worker has stand-ins of its own; one that has finished takes tests from the other.
+WORKERS ?= 2
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+
 .PHONY: test-quick
 test-quick: $(READY) $(NODE_READY)  ## Unit and contract tests only
-	@pytest tests/unit tests/contracts
+	@pytest $(PARALLEL) tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY) $(NODE_READY)  ## All tests, against real parts
-	@pytest
+test: $(READY) $(NODE_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
+	@pytest $(PARALLEL)
 
 JOBS ?= 300
 SEED ?= 1
