@@ -30,6 +30,7 @@ from adapters.redis_nudges import RedisNudges
 from adapters.redis_slots import RedisSlots
 from adapters.redis_tickets import RedisTickets
 from adapters.s3 import S3ObjectStore
+from adapters.s3_uploads import S3Uploads
 from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
@@ -44,6 +45,7 @@ from jobs.job import WorkerId
 from jobs.redrive import RedriveParts
 from jobs.running import RunParts
 from jobs.submit import SubmitParts
+from jobs.uploads import OfferParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +84,7 @@ class WebAdapters:
     submit: SubmitParts
     cancel: CancelParts
     redrive: RedriveParts
+    offer: OfferParts
     deliveries: Deliveries
     store: JobStore
     objects: ObjectStore
@@ -158,6 +161,14 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             log=log,
             process=process,
             attempts=settings.retry_policy.max_calls,
+        ),
+        offer=OfferParts(
+            uploads=S3Uploads(client=s3, bucket=settings.bucket),
+            clock=clock,
+            chance=chance,
+            log=log,
+            most_bytes=settings.max_upload_bytes,
+            lifetime=settings.url_lifetime,
         ),
         deliveries=deliveries,
         store=store,

@@ -7,6 +7,7 @@ from datetime import timedelta  # noqa: TC003 - a dataclass's field type
 from typing import TYPE_CHECKING
 
 from jobs import seq
+from jobs.document import Document  # noqa: TC001 - a dataclass's field type
 from jobs.due import first_due_at
 from jobs.events import queued_event
 from jobs.job import (
@@ -47,6 +48,7 @@ class JobRequest:
     run_timeout: timedelta | None = None
     retention: timedelta | None = None
     webhook: str | None = None
+    documents: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def _new_job(job_id: JobId, request: JobRequest, prompt: Payload, parts: SubmitP
         run_timeout=request.run_timeout,
         retention=request.retention,
         webhook=request.webhook,
+        documents=request.documents,
         queued_at=request.accepted_at,
         seq=seq.QUEUED,
         timeline=(accepted, replace(accepted, name=StepName.WRITTEN, at=written_at)),

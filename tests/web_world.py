@@ -16,10 +16,12 @@ from adapters.memory import (
     MemoryTickets,
 )
 from adapters.memory_deliveries import MemoryDeliveries
+from adapters.memory_uploads import MemoryUploads
 from jobs.claim import Claim
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed, Partial
+from jobs.uploads import OfferParts
 from tests.builders import (
     NOW,
     FixedChance,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 ADA = {"Authorization": "Bearer key-of-ada-0123456789"}
 BOB = {"Authorization": "Bearer key-of-bob-0123456789"}
+MOST_UPLOAD_BYTES = 10_000
 KEYS = {"key-of-ada-0123456789": "ada", "key-of-bob-0123456789": "bob"}
 
 
@@ -80,6 +83,7 @@ class World:
     def __post_init__(self) -> None:
         chance = FixedChance()
         self.tickets = MemoryTickets(self.clock)
+        self.uploads = MemoryUploads(self.clock)
         self.parts = WebParts(
             submit=submit_parts(
                 store=self.store,
@@ -98,6 +102,14 @@ class World:
                 clock=self.clock,
                 log=self.log,
                 announcing=announce_parts(deliveries=self.deliveries),
+            ),
+            offer=OfferParts(
+                uploads=self.uploads,
+                clock=self.clock,
+                chance=chance,
+                log=self.log,
+                most_bytes=MOST_UPLOAD_BYTES,
+                lifetime=timedelta(hours=1),
             ),
             deliveries=self.deliveries,
             webhooks=self.webhooks,

@@ -19,6 +19,7 @@ from web.job_routes import JobRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
 from web.socket_routes import SocketRoutes
+from web.upload_routes import UploadRoutes
 
 if TYPE_CHECKING:
     from web.parts import WebParts
@@ -39,6 +40,7 @@ def create_app(parts: WebParts) -> Flask:
     JobRoutes(parts, writer).add_to(app)
     EventRoutes(parts, hub, writer).add_to(app)
     DeliveryRoutes(parts).add_to(app)
+    UploadRoutes(parts).add_to(app)
     HealthRoutes(parts, hub).add_to(app)
     SocketRoutes(parts, hub, writer).add_to(app)
     return app

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from jobs.document import MOST_DOCUMENTS
 from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import InferenceConfig
 from jobs.prompt import Prompt
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 NOT_YET = frozenset(
     {
         "body",
-        "documents",
     }
 )
 MAX_METADATA = 50
@@ -111,18 +111,20 @@ Metadata = Annotated[
 ]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What all bodies have in common: exact types, and no field that nobody knows."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class MessageBody(_Body):
+class MessageBody(Body):
     """One turn of a conversation, in Converse's shape."""
 
     role: Literal["user", "assistant"]
     content: Annotated[list[ContentBlock], Field(min_length=1)]
 
 
-class InferenceBody(_Body):
+class InferenceBody(Body):
     """`inference_config`."""
 
     max_tokens: Annotated[int, Field(ge=1, le=_INT32)] | None = None
@@ -131,19 +133,26 @@ class InferenceBody(_Body):
     stop_sequences: Annotated[list[StopSequence], Field(max_length=4)] | None = None
 
 
-class WebhookBody(_Body):
+class WebhookBody(Body):
     """`webhook`; what the URL may be depends on the deployment (web/job_routes.py)."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
 
 
-class JobBody(_Body):
+class DocumentBody(Body):
+    """One of `documents`: what the caller has uploaded before (web/upload_routes.py)."""
+
+    upload_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class JobBody(Body):
     """The body of `POST /v1/jobs`; null stands for a field that was left out."""
 
     model: ModelName | None = None
     prompt: Text | None = None
     messages: Annotated[list[MessageBody], Field(min_length=1)] | None = None
     system: Text | None = None
+    documents: Annotated[list[DocumentBody], Field(max_length=MOST_DOCUMENTS)] | None = None
     inference_config: InferenceBody | None = None
     metadata: Metadata | None = None
     webhook: WebhookBody | None = None

@@ -28,6 +28,7 @@ def open_app(settings: Settings) -> Flask:
             submit=adapters.submit,
             cancel=adapters.cancel,
             redrive=adapters.redrive,
+            offer=adapters.offer,
             deliveries=adapters.deliveries,
             store=adapters.store,
             objects=adapters.objects,

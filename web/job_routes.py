@@ -13,6 +13,7 @@ from jobs.job import Inline, JobStatus, ModelId, OnInterrupted, Stored, parse_jo
 from jobs.redrive import redrive_job
 from jobs.results import get_own_job, result_of
 from jobs.submit import JobRequest, submit_job
+from jobs.uploads import find_documents
 from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
 from web.caller import identify_caller
@@ -54,11 +55,13 @@ class JobRoutes:
         body, prompt = read_job_body(parse_json(data))
         self._check_retention(body.retention)
         self._check_webhook(body.webhook)
+        asked = [document.upload_id for document in body.documents or ()]
         job = submit_job(
             JobRequest(
                 user=user,
                 model=ModelId(body.model) if body.model else self._parts.default_model,
                 prompt=prompt,
+                documents=find_documents(user, asked, self._parts.offer.uploads),
                 trace=g.trace,
                 accepted_at=self._parts.clock.now(),
                 inference=body.inference,

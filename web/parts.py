@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jobs.redrive import RedriveParts
     from jobs.submit import SubmitParts
     from jobs.tickets import Tickets
+    from jobs.uploads import OfferParts
 
 
 class WebLog(Log, Protocol):
@@ -52,6 +53,7 @@ class WebParts:
     submit: SubmitParts
     cancel: CancelParts
     redrive: RedriveParts
+    offer: OfferParts
     deliveries: Deliveries
     store: JobStore
     objects: ObjectStore

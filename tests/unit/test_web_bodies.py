@@ -98,9 +98,9 @@ def test_an_invalid_body_names_the_field(body: object, field: str) -> None:
 
 
 def test_a_field_that_comes_later_says_so() -> None:
-    problem = _post(World(), json.dumps({"prompt": "x", "documents": []})).get_json()
+    problem = _post(World(), json.dumps({"prompt": "x", "body": []})).get_json()
 
-    assert problem["errors"] == [{"field": "documents", "detail": "is not supported yet"}]
+    assert problem["errors"] == [{"field": "body", "detail": "is not supported yet"}]
 
 
 @pytest.mark.parametrize("body", ["5", '"x"', "[]", "null", "true"])
