@@ -1,24 +1,25 @@
-"""Uploads in memory, with the part of S3 that holds a PUT to its signature."""
+"""Uploads and their reader in memory, with the part of S3 that holds a PUT to its signature."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from jobs.document import Document
+from jobs.document import Document, DocumentText
 from jobs.errors import DocumentRefused, NoResult
 from jobs.uploads import SignedPut, upload_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
 
     from jobs.document import UploadId
     from jobs.job import ObjectKey, UserId
     from jobs.ports import Clock
-    from jobs.uploads import Declared
+    from jobs.uploads import Declared, Uploads
 
 
 class _Signed(NamedTuple):
@@ -78,6 +79,12 @@ class MemoryUploads:
             raise DocumentRefused("it is not what was declared", reason="document_broken")
         sink.write(content)
 
+    def load(self, document: Document) -> bytes:
+        """Load what is small enough for that."""
+        sink = io.BytesIO()
+        self.copy(document, sink)
+        return sink.getvalue()
+
     def spoil(self, key: ObjectKey, content: bytes) -> None:
         """Put other bytes in the place of those that were declared, as nobody should."""
         self._kept[key] = self._kept[key][0], content
@@ -85,6 +92,27 @@ class MemoryUploads:
     def delete(self, key: ObjectKey) -> None:
         """Let a lifecycle rule take it."""
         del self._kept[key]
+
+
+class PlainReader:
+    """jobs.document.DocumentReader of plain text alone; a form feed begins a page."""
+
+    def __init__(self, *, uploads: Uploads) -> None:
+        self._uploads = uploads
+
+    def read(
+        self, document: Document, *, check: Callable[[], object] | None = None
+    ) -> DocumentText:
+        """Read a document whose bytes are its text."""
+        if check is not None:
+            check()
+        try:
+            text = self._uploads.load(document).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DocumentRefused("is not text", reason="document_broken") from error
+        if not text.strip():
+            raise DocumentRefused("has no text", reason="document_without_text")
+        return DocumentText(document=document, pages=tuple(text.split("\f")))
 
 
 def _headers(declared: Declared) -> dict[str, str]:

@@ -12,6 +12,7 @@ from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_
 from adapters.bedrock import BedrockModel
 from adapters.bootstrap import check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
+from adapters.documents import BoundedReader, ReadingBounds
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
@@ -36,6 +37,7 @@ from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
 from adapters.webhooks import WebhookAnnouncer
+from jobs.add_documents import DocumentParts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.deliver import DeliverParts
@@ -217,6 +219,7 @@ def open_worker_parts(
         lease=settings.lease,
         patience=settings.patience,
         inline_result_bytes=settings.inline_result_bytes,
+        documents=_document_parts(settings, connections=connections),
     )
     return parts, leases
 
@@ -327,6 +330,22 @@ def _kept_answers(settings: Settings, log: Log, *, connections: int) -> KeptAnsw
         return home
     folder = settings.spool_dir / settings.bucket  # answers of another deployment stay apart
     return AnswersInEither(home=home, spool=AnswerSpool(folder, clock=SystemClock(), log=log))
+
+
+def _document_parts(settings: Settings, *, connections: int) -> DocumentParts:
+    s3 = connect_s3(connections=connections)
+    uploads = S3Uploads(client=s3, bucket=settings.bucket)
+    bounds = ReadingBounds(
+        characters=settings.document_characters,
+        seconds=settings.document_seconds,
+        memory_bytes=settings.document_memory_bytes,
+    )
+    return DocumentParts(
+        uploads=uploads,
+        reader=BoundedReader(uploads=uploads, bounds=bounds, at_once=settings.document_readers),
+        most_characters=settings.document_characters,
+        answer_tokens=settings.default_max_tokens,
+    )
 
 
 def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:

@@ -71,6 +71,9 @@ class Uploads(Protocol):
         then what `sink` holds is worth nothing.
         """
 
+    def load(self, document: Document) -> bytes:
+        """Give a document's bytes under the same promises."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfferParts:
