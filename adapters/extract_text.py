@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = 3  # the exit status where not even that could be told
 
 _MOST_PAGES = 5_000
-_MOST_INFLATED_BYTES = 100 * 1024 * 1024  # of a DOCX; a parsed tree takes several times as much
+_MOST_INFLATED_BYTES = 256 * 1024 * 1024  # of a DOCX, pictures and all
+_MOST_XML_BYTES = 32 * 1024 * 1024  # of it; a parsed tree takes ten times as much
 _MOST_ZIP_ENTRIES = 10_000
 _PDF_WITHIN_BYTES = 1024  # where readers look for a PDF's first word
 _OLE = b"\xd0\xcf\x11\xe0"  # an Office file with a password is one of these, and no ZIP
+_XML = (".xml", ".rels")
 _WORD_BODY = "word/document.xml"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK_LINES = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
@@ -53,17 +55,15 @@ class Refused(Exception):
 def main(media_type: str, characters: str, seconds: str, memory_bytes: str) -> int:
     """Read standard input and tell its text, within the given bounds."""
     _bind_oneself(int(seconds), int(memory_bytes))
-    answer: dict[str, object]
     try:
         pages = _bounded(_READERS[media_type](sys.stdin.buffer), int(characters))
         if not any(page.strip() for page in pages):
             raise _without_text()
-        answer = {"pages": pages}
+        sys.stdout.write(json.dumps({"pages": pages}))
     except Refused as refused:
-        answer = {"refused": refused.code, "message": str(refused)}
+        sys.stdout.write(json.dumps({"refused": refused.code, "message": str(refused)}))
     except (MemoryError, RecursionError):
         return OUT_OF_MEMORY
-    sys.stdout.write(json.dumps(answer))
     return 0
 
 
@@ -124,7 +124,9 @@ def _read_docx(file: BinaryIO) -> Iterator[str]:
         raise _encrypted()
     # What an entry declares here is all that is ever inflated of it.
     inflated = sum(entry.file_size for entry in entries)
-    if inflated > _MOST_INFLATED_BYTES or len(entries) > _MOST_ZIP_ENTRIES:
+    of_xml = sum(entry.file_size for entry in entries if entry.filename.endswith(_XML))
+    is_bomb = inflated > _MOST_INFLATED_BYTES or of_xml > _MOST_XML_BYTES
+    if is_bomb or len(entries) > _MOST_ZIP_ENTRIES:
         raise _too_large("is too large once it is unpacked")
     file.seek(0)
     import docx  # noqa: PLC0415 - within the bounds, and only where it is needed

@@ -19,8 +19,8 @@ import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
 from jobs.document import Document, MediaType
-from jobs.errors import DocumentRefused, NoResult, Unavailable
-from jobs.uploads import SignedPut, upload_key
+from jobs.errors import DocumentRefused, Misconfigured, NoResult, Unavailable
+from jobs.uploads import UPLOADS, SignedPut, upload_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,7 @@ _PART = "objects"
 _DECLARED = "longhaul"  # the metadata's name: one header for the client, not three
 _PIECE_BYTES = 1024 * 1024
 _KINDS = frozenset(MediaType)
+_FORBIDDEN = "403"  # the answer to a HEAD has no body, and so no other word
 _GONE = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
@@ -84,6 +85,8 @@ class S3Uploads:
             except botocore.exceptions.ClientError as error:
                 if code_of(error) in _GONE:
                     return None
+                if code_of(error) == _FORBIDDEN:
+                    raise Misconfigured(f"{_PART}: no right to look at {UPLOADS}/") from error
                 raise
         declared, kind = _read(head["Metadata"]), head["ContentType"]
         if declared is None or declared["bytes"] != head["ContentLength"] or kind not in _KINDS:
