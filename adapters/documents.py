@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = Path(__file__).with_name("extract_text.py")
 _LOOK_SECONDS = 0.1  # between two looks at whether the job may go on
+_WAIT_SECONDS = 0.5  # the same for those who wait for their turn, of whom there may be hundreds
 _OUT_OF_MEMORY = 3  # as extract_text.py says
 # The kernel's words for a bound that was passed; SIGKILL is also how it ends what takes all memory.
 _BOUNDS = frozenset({-signal.SIGXCPU, -signal.SIGKILL, _OUT_OF_MEMORY})
@@ -73,7 +74,7 @@ class BoundedReader:
 
     @contextmanager
     def _turn(self, check: Callable[[], object]) -> Iterator[None]:
-        while not self._turns.acquire(timeout=_LOOK_SECONDS):
+        while not self._turns.acquire(timeout=_WAIT_SECONDS):
             check()
         try:
             yield
