@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
-from adapters.dynamodb_row import read_end, read_trace, read_webhook
+from adapters.dynamodb_row import (
+    read_division,
+    read_end,
+    read_part,
+    read_trace,
+    read_webhook,
+)
 from adapters.raw_record import raw_json
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, UnreadRecord
@@ -190,6 +196,8 @@ def _read_image(item: dict[str, Value]) -> Image:
         not_before=read_time(item["NotBefore"]["S"]) if "NotBefore" in item else None,
         end=read_end(item),
         webhook=read_webhook(item),
+        part=read_part(item),
+        division=read_division(item),
     )
 
 

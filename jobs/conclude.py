@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 2_000  # characters of a model's error that go into row and event
 
 
-def complete(run: Run, answer: PaidAnswer, payload: Payload) -> Completed:
-    """Make the outcome of an answer that is where it stays."""
+def complete(
+    run: Run, answer: PaidAnswer, payload: Payload, *, before: Usage | None = None
+) -> Completed:
+    """Make the outcome of an answer that is where it stays; `before` was spent on its parts."""
     done = run.step(StepName.COMPLETED)
     return Completed(
         at=done.at,
         seq=run.narrator.take_seq(),
-        result=_result(payload, answer),
+        result=_result(payload, answer, before=before),
         steps=(*run.steps, done),
     )
 
@@ -134,14 +136,19 @@ def fail_ourselves(run: Run, error: Exception) -> Failed:
     )
 
 
-def _result(payload: Payload, answer: PaidAnswer | None) -> Result:
+def _result(payload: Payload, answer: PaidAnswer | None, *, before: Usage | None = None) -> Result:
     """Make a result with all that is known; without the whole answer that is its text alone."""
     if answer is None:
         return Result(payload=payload, usage=None, stop_reason=None)
-    usage = answer.usage
+    usage = None
+    if answer.usage is not None:
+        spent = (before.input_tokens, before.output_tokens) if before else (0, 0)
+        usage = Usage(
+            input_tokens=spent[0] + answer.usage[0], output_tokens=spent[1] + answer.usage[1]
+        )
     return Result(
         payload=payload,
-        usage=None if usage is None else Usage(input_tokens=usage[0], output_tokens=usage[1]),
+        usage=usage,
         stop_reason=answer.stop_reason,
     )
 
