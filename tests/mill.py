@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from adapters.memory import MemoryTaskQueue as Queue
 from jobs.cancel import cancel_job
 from jobs.dispatch import ChangeRecord, tasks_for
 from jobs.document import Document, MediaType, UploadId
+from jobs.errors import JobNotFound
 from jobs.job import Job, JobId, ModelId, ObjectKey
 from jobs.plan import part_id
 from jobs.redrive import redrive_job
@@ -84,9 +85,15 @@ class Reader:
 class Mill:
     """One divided job and all that moves it; `turn` feeds once and runs what that brought."""
 
-    def __init__(self, *, most_parts: int = 16, **changes: Any) -> None:  # noqa: ANN401 - a Job's
+    def __init__(
+        self,
+        *,
+        most_parts: int = 16,
+        store: MemoryJobStore | None = None,
+        **changes: Any,  # noqa: ANN401 - a Job's
+    ) -> None:
         self.clock = ManualClock()
-        self.store = MemoryJobStore()
+        self.store = store or MemoryJobStore()
         self.events = MemoryEvents()
         self.holders = MemoryFenced()
         self.queue = Queue()
@@ -129,14 +136,18 @@ class Mill:
     def part_rows(self) -> list[Job]:
         division = self.job.division
         assert division is not None
-        return [self.part(number) for number in range(1, division.total + 1)]
+        rows: list[Job] = []
+        for number in range(1, division.total + 1):
+            with suppress(JobNotFound):  # not added yet
+                rows.append(self.part(number))
+        return rows
 
     def feed(self) -> list[Task]:
-        """Read the stream on, note what ended, and give the tasks."""
+        """Read the stream on, note what ended, and give the tasks; what fails is read again."""
         batch = self.store.stream.read(ShardId("shard-0000"), self._read)
-        self._read += len(batch.records)
         records = [record for record in batch.records if isinstance(record, ChangeRecord)]
         self.gatherer.take(records)
+        self._read += len(batch.records)
         return tasks_for(records, now=self.clock.now(), by="feed@test:1")
 
     def skip_records(self) -> None:

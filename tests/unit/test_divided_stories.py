@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.memory import MemoryJobStore
 from jobs.errors import ClaimLost
 from jobs.job import JobStatus
 from tests.builders import LEASE, stream_broke
@@ -19,81 +20,103 @@ from tests.mill import Mill
 
 if TYPE_CHECKING:
     from jobs.events import EventType
-    from jobs.job import JobId
+    from jobs.job import Job, JobId
     from jobs.ports import Invocation
     from jobs.task import Task
 
 REDRIVABLE = {JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED}
-ACTIONS = ["run"] * 8 + ["feed"] * 4 + ["die before", "die after", "break off", "lose records"]
-ACTIONS += ["read again", "sweep", "sweep", "cancel", "redrive"]
+ACTIONS = ["run"] * 8 + ["feed"] * 4 + ["die"] * 3 + ["break off", "lose records", "read again"]
+ACTIONS += ["sweep", "sweep", "cancel", "redrive"]
 
 
 class Died(BaseException):
-    """A worker process is gone: nothing catches this, and nothing is written any more."""
+    """A process is gone: nothing catches this, and nothing is written any more."""
+
+
+class MortalStore(MemoryJobStore):
+    """A store whose caller dies at its `dies_at`-th write: right before it, or right after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dies_at: int | None = None
+        self.dies_after = False
+
+    def _write(self, job: Job) -> None:
+        is_last = self.dies_at == 1
+        if self.dies_at is not None:
+            self.dies_at -= 1
+        if is_last and not self.dies_after:
+            raise Died
+        super()._write(job)
+        if is_last:
+            raise Died
 
 
 class Story:
     """One divided job, and what happens to it."""
 
     def __init__(self) -> None:
-        self.mill = Mill()
+        self.store = MortalStore()
+        self.mill = Mill(store=self.store)
         self.waiting: list[Task] = []
         self.excuses: Counter[JobId] = Counter()  # calls that more than one may be paid for
-        self.fate: str | None = None
-        self.mill.model.before = self._meet_fate
-        settle = self.mill.store.settle
+        self.breaks_off = False
+        self.mill.model.before = self._break_off
 
-        def settle_or_die(claim, outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - the store's
-            if self.fate == "die after" and self.mill.calls_of(claim.job_id):
-                self.fate = None
-                self.excuses[claim.job_id] += 1
-                raise Died
-            return settle(claim, outcome)
-
-        self.mill.store.settle = settle_or_die  # type: ignore[method-assign]
-
-    def _meet_fate(self, call: Invocation) -> None:
-        fate, self.fate = self.fate, None if self.fate != "die after" else self.fate
-        if fate in {"die before", "break off"}:
+    def _break_off(self, call: Invocation) -> None:
+        if self.breaks_off:
+            self.breaks_off = False
             self.excuses[call.job] += 1
-        if fate == "die before":
-            raise Died
-        if fate == "break off":
             raise stream_broke()
 
     def act(self, action: str, choice: int) -> None:
-        mill = self.mill
         match action:
-            case "run":
-                self.run(choice)
-            case "feed":
-                self.waiting += mill.feed()
-            case "die before" | "die after" | "break off":
-                self.fate = action
-                self.run(choice)
-                self.fate = None
-            case "lose records":
-                mill.skip_records()
-            case "read again":
-                mill.read_again()
-            case "sweep":
-                self.waiting += mill.sweep_after((timedelta(seconds=7), LEASE)[choice % 2])
-            case "cancel":
-                mill.cancel()
-            case "redrive" if mill.job.status in REDRIVABLE:
-                mill.redrive()
+            case "die":
+                self.store.dies_at, self.store.dies_after = choice % 9 + 1, choice % 2 == 0
+            case "break off":
+                self.breaks_off = True
+            case _:
+                self.take_part(action, choice)
+                self.store.dies_at = None
+
+    def take_part(self, action: str, choice: int) -> None:
+        """Let one process act, perhaps for the last time."""
+        mill = self.mill
+        try:
+            match action:
+                case "run":
+                    self.run(choice)
+                case "feed":
+                    self.waiting += mill.feed()
+                case "lose records":
+                    mill.skip_records()
+                case "read again":
+                    mill.read_again()
+                case "sweep":
+                    self.waiting += mill.sweep_after((timedelta(seconds=7), LEASE)[choice % 2])
+                case "cancel":
+                    mill.cancel()
+                case "redrive" if mill.job.status in REDRIVABLE:
+                    mill.redrive()
+        except Died:
+            return  # who asked asks again, and what was not written down is read again
 
     def run(self, choice: int) -> None:
         if not self.waiting:
             return
         task = self.waiting.pop(choice % len(self.waiting))
+        called = self.mill.calls_of(task.job_id)
         try:
             self.mill.run(task)
-        except (ClaimLost, Died):
+        except ClaimLost:
             return
+        except Died:
+            self.excuses[task.job_id] += self.mill.calls_of(task.job_id) - called
+            raise
 
     def finish(self) -> None:
         """Let nothing more go wrong, and everyone do their part until all has ended."""
+        self.store.dies_at, self.breaks_off = None, False
         for _ in range(80):
             self.waiting += self.mill.feed()
             while self.waiting:
