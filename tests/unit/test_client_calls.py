@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 import longhaul_client as lh
+from longhaul_client.client import Jobs, Uploads
+from longhaul_client.jobs import AsyncJobs
+from longhaul_client.uploads import AsyncUploads
 from tests.client_server import JOB_ID, URL, Script, job_json, problem
 from tests.client_ways import WAYS, client_of
 
@@ -332,3 +335,11 @@ def test_the_environment_names_the_server_and_the_key(monkeypatch: pytest.Monkey
 
     assert str(script.requests[0].url) == f"http://named.test/base/v1/jobs/{JOB_ID}"
     assert script.requests[0].headers["Authorization"] == "Bearer key-of-ada"
+
+
+@pytest.mark.parametrize(("waited_for", "awaited"), [(Jobs, AsyncJobs), (Uploads, AsyncUploads)])
+def test_what_can_be_awaited_can_be_waited_for(waited_for: type, awaited: type) -> None:
+    def calls_of(part: type) -> set[str]:
+        return {name for name in dir(part) if not name.startswith("_")}
+
+    assert calls_of(waited_for) == calls_of(awaited)
