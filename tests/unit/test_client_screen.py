@@ -44,6 +44,22 @@ def test_the_moving_line_is_drawn_again_and_again() -> None:
     assert err.getvalue().endswith("\r\x1b[2K")
 
 
+def test_a_line_that_is_in_view_is_not_drawn_at_each_word_of_it() -> None:
+    err = Terminal()
+    drawn: list[int] = []
+
+    def draw() -> str:
+        drawn.append(1)
+        return "line"
+
+    screen = Screen(io.StringIO(), err, {})
+    for _ in range(1_000):
+        screen.moving(draw)
+    screen.close()
+
+    assert len(drawn) < 100
+
+
 @pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_colour_is_left_out_where_it_is_not_wanted(environ: dict[str, str]) -> None:
     err = Terminal()

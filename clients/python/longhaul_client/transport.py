@@ -30,7 +30,9 @@ _PAST_THE_PROXY: Mapping[str, None] = {
     "all://localhost": None,
     "all://[::1]": None,
 }
-_NO_LIMITS = httpx.Limits()  # a stream holds its connection for as long as its job runs
+# As many connections as there are streams, each held for as long as its job runs; an idle one is
+# given up before the server's five seconds are over.
+_LIMITS = httpx.Limits(keepalive_expiry=4.0)
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _MAYBE_DONE = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
@@ -103,7 +105,7 @@ class BlockingTransport:
     """Transport over httpx.Client; none of its coroutines ever suspends."""
 
     def __init__(self, http: httpx.Client | None = None) -> None:
-        self._http = http or httpx.Client(mounts=_PAST_THE_PROXY, limits=_NO_LIMITS)
+        self._http = http or httpx.Client(mounts=_PAST_THE_PROXY, limits=_LIMITS)
 
     async def send(self, request: Request) -> Answer:
         """Send a request and read the answer."""
@@ -146,7 +148,7 @@ class AsyncTransport:
     """Transport over httpx.AsyncClient, for asyncio and trio."""
 
     def __init__(self, http: httpx.AsyncClient | None = None) -> None:
-        self._http = http or httpx.AsyncClient(mounts=_PAST_THE_PROXY, limits=_NO_LIMITS)
+        self._http = http or httpx.AsyncClient(mounts=_PAST_THE_PROXY, limits=_LIMITS)
 
     async def send(self, request: Request) -> Answer:
         """Send a request and read the answer."""

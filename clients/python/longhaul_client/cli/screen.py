@@ -87,9 +87,9 @@ class Screen:
 
     def moving(self, draw: Callable[[], str]) -> None:
         """Keep a line in view that is drawn anew again and again, until something else is told."""
-        if not self._is_live:
-            return
         with self._lock:
+            if not self._is_live or draw is self._draw:
+                return
             self._leave_text()
             self._draw = draw
             self._redraw()
