@@ -91,6 +91,16 @@ def test_a_key_and_a_wait_of_the_caller_are_passed_on(open_client: Open) -> None
     assert script.requests[0].headers["Prefer"] == "wait=60"
 
 
+@pytest.mark.parametrize("key", ["a\nb", "é", " a", "k" * 256])
+def test_a_key_that_no_header_can_hold_is_invalid(open_client: Open, key: str) -> None:
+    script = Script.of(httpx.Response(202, json=job_json()))
+
+    with open_client(script) as client, pytest.raises(lh.Invalid, match="Idempotency-Key"):
+        client.jobs.create(prompt="Hi", idempotency_key=key)
+
+    assert script.requests == []
+
+
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
@@ -311,7 +321,16 @@ def test_timeline_and_deliveries_are_read(open_client: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["longhaul.test", "ftp://a", "http://", "http://a:b", "http://u:p@a", "http://a?b"]
+    "url",
+    [
+        "longhaul.test",
+        "ftp://a",
+        "http://",
+        "http://a:b",
+        "http://u:p@a",
+        "http://a?b",
+        "http://a b",
+    ],
 )
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(lh.SettingWrong):

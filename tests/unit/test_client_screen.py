@@ -97,6 +97,27 @@ def test_what_a_server_says_does_not_steer_the_terminal() -> None:
     assert table([("A", "BB"), ("a\x07c", "b")]) == ["A    BB", "a?c  b"]
 
 
+def test_a_models_text_does_not_steer_the_terminal_and_stays_as_it_is_elsewhere() -> None:
+    said = "a\tb\u200d\u3000é\x1b[2J\x9b1m\r\n"
+    terminal, pipe = Terminal(), io.StringIO(newline="")
+
+    Screen(terminal, io.StringIO(), {}).text(said)
+    Screen(pipe, io.StringIO(), {}).text(said)
+
+    assert terminal.getvalue() == "a\tb\u200d\u3000é?[2J?1m?\n"
+    assert pipe.getvalue() == said
+
+
+def test_lines_are_coloured_on_a_terminal_alone() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+
+    for out in (terminal, pipe):
+        Screen(out, Terminal(), {}).line("job_1  FAILED", "red")
+
+    assert terminal.getvalue() == "\x1b[31mjob_1  FAILED\x1b[0m\n"
+    assert pipe.getvalue() == "job_1  FAILED\n"
+
+
 @pytest.mark.parametrize(
     ("done", "total", "drawn"),
     [

@@ -32,13 +32,6 @@ _FIRST_ERROR = 400
 _REDIRECTS = frozenset({301, 302, 307, 308})  # 303 is how the API leads to a result
 
 
-def _agent() -> str:
-    try:
-        return f"longhaul-client/{version('longhaul-client')}"
-    except PackageNotFoundError:  # run from its folder
-        return "longhaul-client"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Api:
     """Speaks to one server. `on_retry` is told of each failure, and of the wait that follows."""
@@ -136,8 +129,20 @@ class Api:
         return Request(
             method=method,
             url=f"{self.endpoint.url}{path}",
-            headers={"User-Agent": _agent(), **self.endpoint.headers, **headers},
+            headers={
+                "User-Agent": f"longhaul-client/{client_version()}",
+                **self.endpoint.headers,
+                **headers,
+            },
         )
+
+
+def client_version() -> str:
+    """Give the version that is installed."""
+    try:
+        return version("longhaul-client")
+    except PackageNotFoundError:  # run from its folder
+        return "0"
 
 
 def read_json(read: Callable[[Any], T], content: bytes | str) -> T:

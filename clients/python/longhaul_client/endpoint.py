@@ -44,7 +44,14 @@ def _checked_url(url: str) -> str:
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is none
         fits = False
-    if not fits or parts.query or parts.fragment or "@" in parts.netloc:
+    if (
+        not fits
+        or not url.isprintable()
+        or " " in url
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
         raise SettingWrong(f"{url!r} is not an address such as https://longhaul.example.com")
     return url.rstrip("/")
 

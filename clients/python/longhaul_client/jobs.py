@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from longhaul_client.api import read_json
-from longhaul_client.errors import JobNotCompleted, NotFound, WaitOver
+from longhaul_client.errors import FieldProblem, Invalid, JobNotCompleted, NotFound, WaitOver
 from longhaul_client.events import JobCompleted
 from longhaul_client.follow import Follower
 from longhaul_client.models import Delivery, Job, Page, Timeline
@@ -26,6 +26,7 @@ LONGEST_PREFERRED_WAIT = 60.0  # seconds; a server holds no answer back for long
 _MOST_ON_A_PAGE = 100
 _LOOK_AGAIN_SECONDS = 5.0  # at the latest: a job that waits for a retry may be cancelled meanwhile
 _ID = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 _NOT_MODIFIED = 304
 _SEE_OTHER = 303
 
@@ -81,7 +82,7 @@ class AsyncJobs:
             "retention_s": retention_s,
             "on_interrupted": on_interrupted,
         }
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        headers = {"Idempotency-Key": _checked_key(idempotency_key or str(uuid.uuid4()))}
         held_back = min(wait or 0.0, LONGEST_PREFERRED_WAIT)
         if held_back >= 1:
             headers["Prefer"] = f"wait={held_back:.0f}"
@@ -206,6 +207,17 @@ def _read_deliveries(value: Mapping[str, Any]) -> tuple[Delivery, ...]:
 
 def _each_named(name: str, values: Sequence[str] | None) -> Sequence[Mapping[str, str]] | None:
     return None if values is None else [{name: value} for value in values]
+
+
+def _checked_key(key: str) -> str:
+    """Take a key that a header can hold."""
+    if not _KEY.fullmatch(key):
+        detail = "must be 1 to 255 visible ASCII characters"
+        problem = FieldProblem(field="Idempotency-Key", detail=detail)
+        raise Invalid(
+            f"Idempotency-Key {detail}", status=422, code="invalid_request", errors=(problem,)
+        )
+    return key
 
 
 def _path(job_id: str) -> str:

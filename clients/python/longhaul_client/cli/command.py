@@ -10,6 +10,7 @@ from dataclasses import asdict
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TextIO
 
+from longhaul_client.api import client_version
 from longhaul_client.cli import jobs
 from longhaul_client.cli.exits import MEANINGS, Exit, exit_of_error
 from longhaul_client.cli.screen import Screen
@@ -74,6 +75,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
         epilog=f"LONGHAUL_URL says where the server is (default {DEFAULT_URL}), and\n"
         f"LONGHAUL_API_KEY who asks.\n\n{MEANINGS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"longhaul-client {client_version()}"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_submit(_add(commands, "submit", submit, "upload files and submit a job"))

@@ -53,6 +53,7 @@ exit status:
   7    the server cannot be reached, or is not available
   8    the job has not ended yet
   130  interrupted; a job that was watched goes on
+  141  nobody reads the output any more
 """
 
 _BY_STATUS: Mapping[str, Exit] = {

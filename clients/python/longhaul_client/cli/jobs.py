@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 from longhaul_client.cli.exits import Exit
 from longhaul_client.cli.screen import table
 from longhaul_client.errors import SettingWrong
+from longhaul_client.models import JobStatus
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from longhaul_client.cli.screen import Screen
     from longhaul_client.client import Longhaul
     from longhaul_client.models import Job
 
+_COLOURS: Mapping[str, str] = {
+    JobStatus.COMPLETED: "green",
+    JobStatus.FAILED: "red",
+    JobStatus.CANCELLED: "yellow",
+    JobStatus.EXPIRED: "yellow",
+}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -34,7 +41,10 @@ def list_jobs(client: Longhaul, screen: Screen, options: argparse.Namespace) -> 
             (job.id, job.status, _age(job, now), f"{job.attempt}/{job.max_attempts}", job.model)
             for job in jobs
         ]
-        _show(screen, [("ID", "STATUS", "AGE", "ATTEMPT", "MODEL"), *rows])
+        title, *lines = table([("ID", "STATUS", "AGE", "ATTEMPT", "MODEL"), *rows])
+        screen.line(title)
+        for job, line in zip(jobs, lines, strict=True):
+            screen.line(line, _COLOURS.get(job.status))
     return Exit.DONE
 
 

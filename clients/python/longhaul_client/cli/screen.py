@@ -7,6 +7,7 @@ NO_COLOR is set. Elsewhere stderr gets whole lines only.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -25,6 +26,7 @@ COLOURS: Mapping[str, str] = {
     "dim": "\x1b[2m",
 }
 _BAR_CELLS = 24
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class Screen:
@@ -34,8 +36,11 @@ class Screen:
         self._out = out
         self._err = err
         self.shows_text_live = out.isatty()
-        self._is_live = err.isatty() and environ.get("TERM") != "dumb"
-        self._has_colour = self._is_live and not environ.get("NO_COLOR")
+        can_move = environ.get("TERM") != "dumb"
+        has_colour = can_move and not environ.get("NO_COLOR")
+        self._is_live = err.isatty() and can_move
+        self._has_colour = self._is_live and has_colour
+        self._has_coloured_lines = self.shows_text_live and has_colour
         self._lock = threading.RLock()
         self._draw: Callable[[], str] | None = None
         self._is_drawn = False
@@ -44,17 +49,17 @@ class Screen:
         self._ticker: threading.Thread | None = None
 
     def text(self, text: str) -> None:
-        """Write text for whoever reads stdout."""
-        with self._lock:
-            self.settle()
-            self._out.write(text)
-            self._out.flush()
-            if text and self.shows_text_live:
-                self._is_mid_line = not text.endswith("\n")
+        """Write text for whoever reads stdout: as it is, but that it steers no terminal."""
+        if self.shows_text_live:
+            text = _CONTROLS.sub("?", text)
+        self._write(text)
 
-    def line(self, text: str) -> None:
-        """Write one line to stdout, whose text is the command's own."""
-        self.text(f"{printable(text)}\n")
+    def line(self, text: str, colour: str | None = None) -> None:
+        """Write one line of the command's own to stdout."""
+        shown = printable(text)
+        if colour is not None and self._has_coloured_lines:
+            shown = f"{COLOURS[colour]}{shown}{_RESET}"
+        self._write(f"{shown}\n")
 
     def json(self, value: object) -> None:
         """Write JSON for people and programs."""
@@ -111,6 +116,14 @@ class Screen:
         self.settle()
         self.end_text()
         self._stopped.set()
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            self.settle()
+            self._out.write(text)
+            self._out.flush()
+            if text and self.shows_text_live:
+                self._is_mid_line = not text.endswith("\n")
 
     def _leave_text(self) -> None:
         if self._is_mid_line and self._is_live:

@@ -71,6 +71,7 @@ def submit(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exi
 
 
 def _wait(client: Longhaul, screen: Screen, job: Job, *, seconds: float, as_json: bool) -> Exit:
+    # Not by `Prefer: wait`: who interrupts is to know the job's id, and a wait may be longer.
     screen.moving(elapsed(f"{job.id} is under way"))
     try:
         job = client.jobs.wait(job.id, timeout=max(seconds, 0))
@@ -101,7 +102,7 @@ def _upload(client: Longhaul, screen: Screen, path: Path) -> str:
     try:
         upload_id = client.uploads.create(path, on_progress=on_progress)
     except OSError as error:
-        raise SettingWrong(f"{path} cannot be read: {error.strerror}") from error
+        raise SettingWrong(f"{path} cannot be read: {error.strerror or error}") from error
     screen.settle()
     return upload_id
 
@@ -115,7 +116,7 @@ def _read(text: str | None) -> str | None:
         if text.startswith("@"):
             return Path(text[1:]).read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingWrong(f"{text[1:]} cannot be read: {error.strerror}") from error
+        raise SettingWrong(f"{text[1:]} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SettingWrong(f"{text} is not text in UTF-8") from error
     return text
