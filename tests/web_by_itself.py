@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 from tests.free_ports import free_base
@@ -34,8 +36,20 @@ class WebByItself:
         self._program = Program(command, environ=self._environ, log=self._log)
         self._program.wait_for(lambda: answers(f"{self.url}/readyz"), "the web process is ready")
 
+    def freeze(self) -> None:
+        """Let it hold its connections and say nothing more."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """Send SIGKILL to it and its workers, if it runs."""
         if self._program is not None:
             self._program.kill()
             self._program = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._program is not None, "the web process was not started"
+        for pid in (self._program.pid, *self._program.children()):
+            os.kill(pid, number)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import longhaul_client as lh
+from longhaul_client import follow
 from tests.client_ways import WAYS, client_of
 from tests.stack import wait_until
 from tests.web_by_itself import WebByItself
@@ -234,4 +235,30 @@ def test_a_stream_outlives_its_web_process(web: WebByItself, way: str) -> None:
 
     assert len(failures) >= 2
     assert numbers == [1, *range(1_000_001, numbers[-1] + 1)]
+    assert str(text) == result
+
+
+def test_a_connection_that_has_gone_silent_is_given_up(
+    web: WebByItself, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_SILENCE_SECONDS", 1.0)
+    failures: list[lh.LonghaulError] = []
+
+    def notice(failure: lh.LonghaulError, _: float) -> None:
+        failures.append(failure)
+        if len(failures) == 2:
+            web.thaw()
+
+    with client_of(way, web.url, KEY, on_retry=notice) as ada:
+        job = ada.jobs.create(prompt=asking("tokens=100; duration_s=5; first_token_s=0"))
+        text = lh.Text()
+        with closing(ada.jobs.stream(job.id)) as events:
+            for number, event in enumerate(events):
+                ada.jobs.take(text, event)
+                if number == 10:
+                    web.freeze()
+        result = ada.jobs.result(job.id)
+
+    assert len(failures) >= 2
+    assert all(isinstance(failure, lh.ConnectionLost) for failure in failures)
     assert str(text) == result
