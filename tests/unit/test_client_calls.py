@@ -298,6 +298,7 @@ def test_timeline_and_deliveries_are_read(open_client: Open) -> None:
     step = {"step": "accepted", "at": "2026-11-24T20:00:00Z", "by": "web@a:1", "attempt": None}
     tried = {"number": 1, "at": "2026-11-24T20:00:00Z", "took_s": 0.5, "status": 200}
     delivery = {
+        "id": "e.1.eventbridge",
         "event_id": "e.1",
         "event": "job.completed",
         "state": "delivered",
@@ -313,11 +314,11 @@ def test_timeline_and_deliveries_are_read(open_client: Open) -> None:
     with open_client(script) as client:
         assert [one.step for one in client.jobs.timeline(JOB_ID).steps] == ["accepted"]
         [told] = client.jobs.deliveries(JOB_ID)
-        again = client.jobs.replay_delivery(JOB_ID, told.event_id)
+        again = client.jobs.replay_delivery(JOB_ID, told.id)
 
     assert again == told
     assert (told.state, told.log[0].status, told.log[0].error) == ("delivered", 200, None)
-    assert script.requests[-1].url.path == f"/v1/jobs/{JOB_ID}/deliveries/e.1/replay"
+    assert script.requests[-1].url.path == f"/v1/jobs/{JOB_ID}/deliveries/e.1.eventbridge/replay"
 
 
 @pytest.mark.parametrize(

@@ -195,9 +195,9 @@ class AsyncJobs:
         """Read the announcements of a job's end, each with its tries."""
         return await self._api.ask(_read_deliveries, "GET", f"{_path(job_id)}/deliveries")
 
-    async def replay_delivery(self, job_id: str, event_id: str) -> Delivery:
+    async def replay_delivery(self, job_id: str, delivery_id: str) -> Delivery:
         """Have an announcement told again, soon."""
-        path = f"{_path(job_id)}/deliveries/{_checked(event_id)}/replay"
+        path = f"{_path(job_id)}/deliveries/{_checked(delivery_id)}/replay"
         return await self._api.ask(Delivery.from_json, "POST", path)
 
 

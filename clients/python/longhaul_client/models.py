@@ -197,8 +197,12 @@ class DeliveryTry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """One announcement of a job's end to one receiver. `raw` is the delivery as it came."""
+    """One announcement of a job's end to one receiver. `raw` is the delivery as it came.
 
+    `id` is what a replay names; an event may have several deliveries, one a kind of receiver.
+    """
+
+    id: str
     event_id: str
     event: str
     kind: str
@@ -223,6 +227,7 @@ class Delivery:
             for one in value.get("log") or ()
         )
         return cls(
+            id=value.get("id") or value["event_id"],
             event_id=value["event_id"],
             event=value["event"],
             kind=value.get("kind") or "",

@@ -138,10 +138,10 @@ def deliveries(client: Longhaul, screen: Screen, options: argparse.Namespace) ->
         screen.note("no deliveries")
     else:
         rows = [
-            (one.event_id, one.event, one.state, str(one.tries), _time(one.next_try_at))
+            (one.id, one.kind, one.event, one.state, str(one.tries), _time(one.next_try_at))
             for one in found
         ]
-        _show(screen, [("ID", "EVENT", "STATE", "TRIES", "NEXT TRY"), *rows])
+        _show(screen, [("ID", "KIND", "EVENT", "STATE", "TRIES", "NEXT TRY"), *rows])
     return Exit.DONE
 
 
