@@ -182,9 +182,12 @@ def test_a_redirect_is_not_followed_with_the_key(open_client: Open) -> None:
     assert len(script.requests) == 1
 
 
-def test_a_redrive_whose_answer_was_lost_is_not_a_conflict(open_client: Open) -> None:
+@pytest.mark.parametrize("lost", [LOST, httpx.Response(504)])
+def test_a_redrive_whose_answer_was_lost_is_not_a_conflict(
+    open_client: Open, lost: httpx.Response | Exception
+) -> None:
     script = Script.of(
-        LOST, problem(409, "not_redrivable"), httpx.Response(200, json=job_json(status="RUNNING"))
+        lost, problem(409, "not_redrivable"), httpx.Response(200, json=job_json(status="RUNNING"))
     )
 
     with open_client(script) as client:
@@ -193,8 +196,11 @@ def test_a_redrive_whose_answer_was_lost_is_not_a_conflict(open_client: Open) ->
     assert [request.method for request in script.requests] == ["POST", "POST", "GET"]
 
 
-def test_a_redrive_that_is_refused_at_once_is_a_conflict(open_client: Open) -> None:
-    script = Script.of(REFUSED, problem(409, "not_redrivable"))
+@pytest.mark.parametrize("failure", [REFUSED, problem(503, "unavailable")])
+def test_a_redrive_that_is_refused_at_once_is_a_conflict(
+    open_client: Open, failure: httpx.Response | Exception
+) -> None:
+    script = Script.of(failure, problem(409, "not_redrivable"))
 
     with open_client(script) as client, pytest.raises(lh.Conflict):
         client.jobs.redrive(JOB_ID)

@@ -18,17 +18,19 @@ from longhaul_client.errors import (
     problem_of,
 )
 from longhaul_client.retry import TRANSIENT, Retry
-from longhaul_client.transport import Request
+from longhaul_client.transport import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from longhaul_client.endpoint import Endpoint
-    from longhaul_client.transport import Answer, Stream, Transport
+    from longhaul_client.transport import Stream, Transport
 
 T = TypeVar("T")
 
+NOTHING_TO_READ = Answer(status=204, headers={}, content=b"")
 _FIRST_ERROR = 400
+_OF_GATEWAYS = frozenset({502, 504})  # a proxy that did not hear the server's answer
 _REDIRECTS = frozenset({301, 302, 307, 308})  # 303 is how the API leads to a result
 
 
@@ -53,11 +55,12 @@ class Api:
         headers: Mapping[str, str] | None = None,
         silence_seconds: float = 60.0,
         done_by: str | None = None,
-    ) -> Answer | None:
+    ) -> Answer:
         """Make a call until it is answered. Raises the Problem, or what kept it from being made.
 
         A call that was made again because nobody heard the first answer may meet the first one's
-        effect: a problem with the code `done_by` then means that it is done, and gives None.
+        effect: a problem with the code `done_by` then means that it is done, and NOTHING_TO_READ
+        is given.
         """
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
         kind = {} if content is None else {"Content-Type": "application/json"}
@@ -74,18 +77,16 @@ class Api:
             try:
                 return _checked(await self.transport.send(request))
             except TRANSIENT as failure:
-                may_be_done = may_be_done or isinstance(failure, ConnectionLost)
+                may_be_done = may_be_done or _may_be_done(failure)
                 await self.wait_after(failure, tries=tries)
             except Problem as problem:
                 if may_be_done and problem.code == done_by:
-                    return None
+                    return NOTHING_TO_READ
                 raise
 
     async def ask(self, read: Callable[[Any], T], method: str, path: str, **options: Any) -> T:  # noqa: ANN401 - those of `call`
         """Make a call and read the JSON of its answer."""
         answer = await self.call(method, path, **options)
-        if answer is None:
-            raise AnswerUnreadable(f"{method} {path} gave nothing to read")
         return read_json(read, answer.content)
 
     async def send_elsewhere(self, request: Request, *, what: str) -> Answer:
@@ -151,6 +152,13 @@ def read_json(read: Callable[[Any], T], content: bytes | str) -> T:
         return read(json.loads(content))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnswerUnreadable(f"this is not an answer of Longhaul's API: {error!r}") from error
+
+
+def _may_be_done(failure: LonghaulError) -> bool:
+    """Whether the server may have done what was asked for, and only its answer was lost."""
+    if isinstance(failure, Problem):
+        return failure.status in _OF_GATEWAYS
+    return isinstance(failure, ConnectionLost)
 
 
 def _checked(answer: Answer, *, what: str = "the server") -> Answer:

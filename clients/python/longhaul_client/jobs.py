@@ -7,7 +7,7 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from longhaul_client.api import read_json
+from longhaul_client.api import NOTHING_TO_READ, read_json
 from longhaul_client.errors import FieldProblem, Invalid, JobNotCompleted, NotFound, WaitOver
 from longhaul_client.events import JobCompleted
 from longhaul_client.follow import Follower
@@ -118,23 +118,21 @@ class AsyncJobs:
     async def wait(self, job_id: str, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - for both kinds of clients
         """Wait until a job has ended, `timeout` seconds at most. Raises WaitOver."""
         until = None if timeout is None else self._api.clock() + timeout
-        headers: dict[str, str] = {}
-        job: Job | None = None
-        while True:
-            answer = await self._api.call("GET", _path(job_id), headers=headers)
-            if answer is not None and answer.status != _NOT_MODIFIED:
-                job = read_json(Job.from_json, answer.content)
-                headers = {"If-None-Match": answer.headers.get("ETag", "")}
-            if job is None or job.has_ended:
-                break
-            asked = answer.headers.get("Retry-After", "") if answer is not None else ""
-            seconds = min(float(asked) if asked.isdigit() else 1.0, _LOOK_AGAIN_SECONDS)
+        answer = await self._api.call("GET", _path(job_id))
+        job = read_json(Job.from_json, answer.content)
+        known = {"If-None-Match": answer.headers.get("ETag", "")}
+        while not job.has_ended:
+            seconds = _seconds_to_next_look(answer.headers)
             if until is not None:
                 seconds = min(seconds, until - self._api.clock())
                 if seconds <= 0:
                     raise WaitOver(job)
             await self._api.transport.sleep(seconds)
-        return job or await self.get(job_id)
+            answer = await self._api.call("GET", _path(job_id), headers=known)
+            if answer.status != _NOT_MODIFIED:
+                job = read_json(Job.from_json, answer.content)
+                known = {"If-None-Match": answer.headers.get("ETag", "")}
+        return job
 
     def stream(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         """Give a job's events after the number `after`, each once, to the last one.
@@ -166,10 +164,10 @@ class AsyncJobs:
     async def result(self, job_id: str) -> str:
         """Read the model's whole text, wherever it is stored. Raises Conflict where none is."""
         answer = await self._api.call("GET", f"{_path(job_id)}/result")
-        if answer is not None and answer.status == _SEE_OTHER:
+        if answer.status == _SEE_OTHER:
             stored = Request(method="GET", url=answer.headers["Location"])
             answer = await self._api.send_elsewhere(stored, what="the result's store")
-        return "" if answer is None else answer.content.decode(errors="replace")
+        return answer.content.decode(errors="replace")
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job; one that had ended stays as it ended."""
@@ -179,9 +177,9 @@ class AsyncJobs:
         """Give a job that failed, expired or was cancelled a new round of attempts."""
         path = f"{_path(job_id)}/redrive"
         answer = await self._api.call("POST", path, done_by="not_redrivable")
-        return (
-            await self.get(job_id) if answer is None else read_json(Job.from_json, answer.content)
-        )
+        if answer is NOTHING_TO_READ:
+            return await self.get(job_id)
+        return read_json(Job.from_json, answer.content)
 
     async def delete(self, job_id: str) -> None:
         """Remove an ended job with all that belongs to it."""
@@ -199,6 +197,11 @@ class AsyncJobs:
         """Have an announcement told again, soon."""
         path = f"{_path(job_id)}/deliveries/{_checked(delivery_id)}/replay"
         return await self._api.ask(Delivery.from_json, "POST", path)
+
+
+def _seconds_to_next_look(headers: Mapping[str, str]) -> float:
+    asked = headers.get("Retry-After", "")
+    return min(float(asked) if asked.isdigit() else 1.0, _LOOK_AGAIN_SECONDS)
 
 
 def _read_deliveries(value: Mapping[str, Any]) -> tuple[Delivery, ...]:
