@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from jobs.division import PlanId
 from jobs.job import JobId
 from jobs.plan import part_id
 from tests.documents import PDF, a_dense_pdf
+from tests.integration.test_client_cli import Shell, on_a_terminal
 from tests.integration.test_documents import upload
 from tests.integration.test_main_path import ended, result_of, row_of, show, submit, watching
 from tests.stack import Clients, LocalStack, System, http, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PAGES = 400
 MODEL = "mistral.mistral-7b-instruct-v0:2"  # takes 32,000 tokens: the PDF is ten times that
@@ -127,8 +130,8 @@ def timeline_of(system: System, job_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(300)
-def test_after_a_sigkill_of_the_worker_only_what_was_not_done_is_paid(
-    stack: LocalStack, clients_of_stack: Clients
+def test_after_a_sigkill_of_the_worker_the_command_shows_the_report_and_no_part_is_paid_again(
+    stack: LocalStack, clients_of_stack: Clients, tmp_path: Path
 ) -> None:
     with ExitStack() as exits:
         front = exits.enter_context(
@@ -139,7 +142,9 @@ def test_after_a_sigkill_of_the_worker_only_what_was_not_done_is_paid(
         first = exits.enter_context(
             System(stack, processes=("worker",), settings=few, name="first")
         )
-        job_id = ask(front, faults="duration_s=1.5")["id"]
+        terminal = exits.enter_context(ThreadPoolExecutor(1))
+        shown = terminal.submit(submit_on_a_terminal, front, tmp_path, faults="duration_s=1.5")
+        job_id = wait_until(lambda: newest_job(front), "the job of the command", within=WITHIN)
         wait_until(lambda: progress_of(front, job_id) >= 4, "four parts", within=WITHIN)
         assert first.program is not None
         first.program.stop(signal.SIGKILL)
@@ -154,6 +159,10 @@ def test_after_a_sigkill_of_the_worker_only_what_was_not_done_is_paid(
 
         assert job["status"] == "COMPLETED", job
         check_report(result_of(front, job_id))
+        screen, status = shown.result(WITHIN)
+        assert status == 0, screen
+        check_report(screen)
+        assert re.search(rf"] +\d+% [45] of {len(parts)} parts", screen), "a bar counts the parts"
     assert 4 <= len(noted) <= len(begun) < len(parts)
     calls = {part: len(stack.model_calls(part)) for part in parts}
     assert {calls[part] for part in noted} == {1}
@@ -161,6 +170,22 @@ def test_after_a_sigkill_of_the_worker_only_what_was_not_done_is_paid(
     # What the killed worker had in mid-call, or paid for and not written yet, costs one more.
     assert sum(calls[part] - 1 for part in begun) <= 2
     assert len(stack.model_calls(job_id)) == 1
+
+
+def submit_on_a_terminal(system: System, folder: Path, *, faults: str) -> tuple[str, int]:
+    """Send the PDF with the users' command; give all that it showed, and its exit status."""
+    pdf = folder / "quarter.pdf"
+    pdf.write_bytes(the_pdf())
+    prompt = f"{QUESTION} <<stand-in: {faults}>>"
+    options = ("--model", MODEL, "--max-tokens", "2000", "--stream")
+    shell = Shell(system.url)
+    return on_a_terminal(shell, "submit", str(pdf), "--prompt", prompt, *options)
+
+
+def newest_job(system: System) -> str:
+    """Give the id of the newest job, if it has not ended."""
+    jobs = http.get(f"{system.url}/v1/jobs?limit=1").json()["jobs"]
+    return next((job["id"] for job in jobs if job["ended_at"] is None), "")
 
 
 def progress_of(system: System, job_id: str) -> int:
