@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def next_after(code: CloseCode, meaning: Meaning) -> str:
 
 @pytest.mark.parametrize("file", node_tests("unit"), ids=lambda file: file.name)
 def test_node_finds_the_client_right(file: Path) -> None:
-    run_node("--test", str(file))
+    sys.stdout.write(run_node("--test", str(file)))
 
 
 def test_the_client_does_what_the_servers_close_codes_say() -> None:
