@@ -15,7 +15,7 @@ export VIRTUAL_ENV := $(abspath $(VENV))
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
@@ -47,13 +47,17 @@ check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the
 	@lint-imports --no-cache
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
 
+# Each worker has stand-ins of its own; one that has finished takes tests from the other.
+WORKERS ?= 2
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+
 .PHONY: test-quick
 test-quick: $(READY) $(NODE_READY)  ## Unit and contract tests only
-	@pytest tests/unit tests/contracts
+	@pytest $(PARALLEL) tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY) $(NODE_READY)  ## All tests, against real parts
-	@pytest
+test: $(READY) $(NODE_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
+	@pytest $(PARALLEL)
 
 JOBS ?= 300
 SEED ?= 1
@@ -63,6 +67,16 @@ ROUNDS ?= 1
 faults: $(READY)  ## Break everything under load and check what holds: JOBS=1000 SEED=1 ROUNDS=3 ONLY=...
 	@exec python -m tests.faults --jobs "$(JOBS)" --seed "$(SEED)" --rounds "$(ROUNDS)" \
 	    $(if $(ONLY),--only "$(ONLY)")
+
+EXAMPLES ?= 500
+
+.PHONY: watchers
+watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
+	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
+
+.PHONY: bench-sockets
+bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botocore.config import _RetryDict
+    from mypy_boto3_apigatewaymanagementapi.client import ApiGatewayManagementApiClient
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodbstreams.client import DynamoDBStreamsClient
+    from mypy_boto3_events.client import EventBridgeClient
+    from mypy_boto3_iot_data.client import IoTDataPlaneClient
     from mypy_boto3_s3.client import S3Client
 
 _CONNECT_SECONDS = 1.5
@@ -35,6 +38,7 @@ _CALLERS_OBJECT_SECONDS = 4.0
 _WORKERS_TRIES = 3
 _WORKERS_STORE_SECONDS = 5.0
 _WORKERS_OBJECT_SECONDS = 20.0
+_TELL_CONNECT_SECONDS = 3.0
 
 
 def connect_dynamodb(
@@ -109,6 +113,44 @@ def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeC
                 tcp_keepalive=True,
             ),
         )
+
+
+def connect_eventbridge(*, connections: int, seconds: float) -> EventBridgeClient:
+    """Make the client for a bus."""
+    with _configured():
+        return boto3.client("events", region_name=_region(), config=_telling(connections, seconds))
+
+
+def connect_iot(*, connections: int, seconds: float) -> IoTDataPlaneClient:
+    """Make the client for IoT Core's topics."""
+    with _configured():
+        return boto3.client(
+            "iot-data", region_name=_region(), config=_telling(connections, seconds)
+        )
+
+
+def connect_apigateway(
+    endpoint: str, *, connections: int, seconds: float
+) -> ApiGatewayManagementApiClient:
+    """Make the client for the connections of one API's stage."""
+    with _configured():
+        return boto3.client(
+            "apigatewaymanagementapi",
+            region_name=_region(),
+            endpoint_url=endpoint,
+            config=_telling(connections, seconds),
+        )
+
+
+def _telling(connections: int, seconds: float) -> Config:
+    """Tell once: the delivery's schedule owns retries, and its claim ends after a minute."""
+    return Config(
+        connect_timeout=_TELL_CONNECT_SECONDS,
+        read_timeout=seconds,
+        max_pool_connections=connections,
+        retries=_tries(1),
+        tcp_keepalive=True,
+    )
 
 
 def _tries(number: int) -> _RetryDict:

@@ -1,4 +1,4 @@
-"""Amazon Bedrock: one streamed Converse call an attempt, never repeated from here.
+"""Amazon Bedrock: one streamed call an attempt, Converse's or native, never repeated from here.
 
 Streaming is the only call that can be broken off; closing it is cancelling.
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
@@ -7,14 +7,13 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStre
 from __future__ import annotations
 
 import base64
-import codecs
-import operator
-import socket
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adapters.bedrock_errors import broken_off, translating_model_errors
+from adapters.bedrock_native import invoke_natively
+from adapters.bedrock_stream import BedrockAnswering, whole_characters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +25,12 @@ if TYPE_CHECKING:
         InferenceConfigurationTypeDef,
     )
 
+    from adapters.bedrock_native import NativeAnswering, WholeAnswering
     from jobs.job import InferenceConfig
     from jobs.ports import Invocation
     from jobs.prompt import Prompt
+
+    Answer: TypeAlias = "ConverseAnswering | NativeAnswering | WholeAnswering"
 
 # Bedrock reserves quota for the whole possible answer at the start; unsaid, that is the model's
 # maximum. https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html
@@ -43,69 +45,52 @@ class BedrockModel:
     default_max_tokens: int = DEFAULT_MAX_TOKENS
 
     @contextmanager
-    def invoke(self, invocation: Invocation) -> Iterator[ConverseAnswering]:
-        """Call ConverseStream once; closes the stream at the end, however it ends."""
+    def invoke(self, invocation: Invocation) -> Iterator[Answer]:
+        """Call the model once; closes the stream at the end, however it ends."""
         with translating_model_errors():
-            answer = self.client.converse_stream(
-                **converse_parameters(invocation, default_max_tokens=self.default_max_tokens)
-            )
-        answering = ConverseAnswering(answer["stream"])
+            answering = self._begin(invocation)
         try:
             yield answering
         finally:
             answering.release()
 
+    def _begin(self, invocation: Invocation) -> Answer:
+        if invocation.prompt.body is not None:
+            return invoke_natively(self.client, invocation)
+        answer = self.client.converse_stream(
+            **converse_parameters(invocation, default_max_tokens=self.default_max_tokens)
+        )
+        return ConverseAnswering(answer["stream"])
 
-class ConverseAnswering:
+
+class ConverseAnswering(BedrockAnswering):
     """jobs.ports.Answering over ConverseStream's events; read by one thread."""
 
     def __init__(self, stream: EventStream[ConverseStreamOutputTypeDef]) -> None:
+        super().__init__(stream)
         self._stream = stream
-        self._usage: tuple[int, int] | None = None
-        self._stop_reason: str | None = None
 
     def __iter__(self) -> Iterator[str]:
         """Give the answer's text; a stream that ends without its last word raises ModelError."""
-        # JSON may hold half a surrogate pair, which no later write could encode: the decoder puts
-        # halves of two events together and replaces those that stay alone.
-        decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
         with translating_model_errors():
-            for event in self._stream:
-                if sent := event.get("contentBlockDelta", {}).get("delta", {}).get("text"):
-                    if text := decoder.decode(sent.encode("utf-16-le", "surrogatepass")):
-                        yield text
-                elif "messageStop" in event:
-                    self._stop_reason = event["messageStop"]["stopReason"]
-                elif "metadata" in event:
-                    usage = event["metadata"]["usage"]
-                    self._usage = (usage["inputTokens"], usage["outputTokens"])
-        if text := decoder.decode(b"", final=True):
-            yield text
+            yield from whole_characters(self._texts())
         if self._stop_reason is None:
             raise broken_off("the stream ended before the answer did")
 
-    def close(self) -> None:
-        """Break the call off, from whichever thread; a reader that waits wakes up at once.
-
-        Only the socket is shut: closing the stream would take it from under its reader.
-        """
-        with suppress(OSError, AttributeError):
-            _socket_under(self._stream).shutdown(socket.SHUT_RDWR)
-
-    def release(self) -> None:
-        """Give back what the call holds; for the thread that reads, once it reads no more."""
-        with suppress(Exception):
-            self._stream.close()
-
     @property
-    def usage(self) -> tuple[int, int] | None:
-        """Input and output tokens, once the text has ended."""
-        return self._usage
+    def raw(self) -> str | None:
+        """Converse's shape is ours, and nothing is kept of it."""
+        return None
 
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the text ended, once it has."""
-        return self._stop_reason
+    def _texts(self) -> Iterator[str]:
+        for event in self._stream:
+            if sent := event.get("contentBlockDelta", {}).get("delta", {}).get("text"):
+                yield sent
+            elif "messageStop" in event:
+                self._stop_reason = event["messageStop"]["stopReason"]
+            elif "metadata" in event:
+                usage = event["metadata"]["usage"]
+                self._usage = (usage["inputTokens"], usage["outputTokens"])
 
 
 def converse_parameters(
@@ -161,12 +146,3 @@ def _inference(
     if inference.stop_sequences:
         config["stopSequences"] = list(inference.stop_sequences)
     return config
-
-
-def _socket_under(stream: object) -> socket.socket:
-    """Find the socket that a blocked reader waits on; closing a file does not wake it.
-
-    boto3 has no call for this (boto/botocore #1287); a test holds these names to what they are.
-    """
-    under: socket.socket = operator.attrgetter("_raw_stream._connection.sock")(stream)
-    return under

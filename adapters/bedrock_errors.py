@@ -77,6 +77,7 @@ def translating_model_errors() -> Iterator[None]:
     except (
         botocore.exceptions.HTTPClientError,
         botocore.exceptions.ConnectionError,
+        botocore.exceptions.IncompleteReadError,
         botocore.eventstream.ParserError,
         urllib3.exceptions.HTTPError,
         OSError,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef, TableDescriptionTypeDef
+    from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_s3.client import S3Client
 
 _ADVICE = "run `longhaul bootstrap` with the same environment"
@@ -84,6 +85,25 @@ def check_objects(s3: S3Client, bucket: str) -> None:
                     f"bucket {bucket} is not ours to use: check its name and the permissions"
                 ) from error
             raise
+
+
+def check_bus(events: EventBridgeClient, bus: str) -> None:
+    """Check that a bus is there: what is put on one that is not is lost with a 200.
+
+    One that we may only put to, such as another account's, passes. Raises Misconfigured,
+    Unavailable.
+    """
+    with translating("eventbridge"):
+        try:
+            events.describe_event_bus(Name=bus)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) == "ResourceNotFoundException":
+                raise Misconfigured(
+                    f"there is no event bus {bus}: make it, or name another with"
+                    " LONGHAUL_EVENTBRIDGE_BUS"
+                ) from error
+            if code_of(error) != "AccessDeniedException":
+                raise
 
 
 def _ensure_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> list[str]:

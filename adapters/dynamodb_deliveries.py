@@ -16,12 +16,13 @@ import botocore.exceptions
 from adapters.aws_errors import code_of, suppressing_refusal, translating_all
 from adapters.dynamodb_row import number, read_error, text, time, write_error
 from adapters.schema import DUE_DELIVERIES, TTL_ATTRIBUTE, deliveries_table_name
-from jobs.delivery import Delivery, DeliveryKind, DeliveryState, EventId, Try, replayed
+from jobs.delivery import Delivery, DeliveryState, Try, replayed
 from jobs.delivery_ports import ClaimedDelivery
 from jobs.due import SHARDS, due_shard
 from jobs.errors import DeliveryMoved, DeliveryNotFound
 from jobs.events import Event, EventType
 from jobs.job import JobId, UserId
+from jobs.receiver import DeliveryKind, Receiver
 from jobs.times import read_time
 from jobs.trace import TraceId
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
     from adapters.dynamodb_row import Item
-    from jobs.delivery import DeliveryKey
+    from jobs.delivery import DeliveryId, DeliveryKey
 
 _PART = "store"
 _REFUSED = "ConditionalCheckFailedException"
@@ -70,13 +71,13 @@ class DynamoDBDeliveries:
         )
         with translating_all(_PART):
             found = [_read(item) for page in pages for item in page["Items"]]
-        return sorted(found, key=lambda delivery: delivery.event.seq)
+        return sorted(found, key=lambda delivery: (delivery.event.seq, delivery.id))
 
     def claim(self, key: DeliveryKey, *, now: datetime, until: datetime) -> ClaimedDelivery | None:
         """Take a delivery that may be tried now, in one conditional write."""
         token = secrets.token_hex(8)
         row = self._update(
-            _key(key.job, key.event),
+            _key(key.job, key.delivery),
             condition="#State = :due AND NotBefore <= :now",
             expression=(
                 "SET NotBefore = :until, DueAt = :until, Tries = Tries + :one, #Token = :token"
@@ -98,19 +99,19 @@ class DynamoDBDeliveries:
         if not self._write(delivery, before=claimed.token, token=secrets.token_hex(8)):
             raise DeliveryMoved(f"delivery {delivery.id} was taken by another")
 
-    def replay(self, job_id: JobId, event: EventId, now: datetime) -> Delivery:
+    def replay(self, job_id: JobId, delivery: DeliveryId, now: datetime) -> Delivery:
         """Let a delivery be told again; whoever is trying it is fenced out."""
         while True:
             with translating_all(_PART):
                 item = self.client.get_item(
-                    TableName=self._table, Key=_key(job_id, event), ConsistentRead=True
+                    TableName=self._table, Key=_key(job_id, delivery), ConsistentRead=True
                 ).get("Item")
             if item is None:
-                raise DeliveryNotFound(f"job {job_id} has no announcement {event}")
-            delivery = replayed(_read(item), now)
+                raise DeliveryNotFound(f"job {job_id} has no announcement {delivery}")
+            again = replayed(_read(item), now)
             before = item["Token"]["S"] if "Token" in item else None
-            if self._write(delivery, before=before, token=secrets.token_hex(8)):
-                return delivery
+            if self._write(again, before=before, token=secrets.token_hex(8)):
+                return again
 
     def find(self, now: datetime, *, limit: int) -> list[Delivery]:
         """Find due deliveries, from every shard of the index in turn."""
@@ -200,8 +201,9 @@ class DynamoDBDeliveries:
         return deliveries_table_name(self.jobs)
 
 
-def _key(job_id: JobId, event: EventId) -> dict[str, Value]:
-    return {"JobId": text(job_id), "EventId": text(event)}
+def _key(job_id: JobId, delivery: DeliveryId) -> dict[str, Value]:
+    """Write the key; what is named EventId holds the delivery's id, a webhook's the event's."""
+    return {"JobId": text(job_id), "EventId": text(delivery)}
 
 
 def _facts(delivery: Delivery) -> dict[str, Value]:
@@ -210,7 +212,6 @@ def _facts(delivery: Delivery) -> dict[str, Value]:
     facts = {
         **_key(event.job, delivery.id),
         "Kind": text(delivery.kind),
-        "Url": text(delivery.url),
         "UserId": text(event.user),
         "EventType": text(event.type),
         "Seq": number(event.seq),
@@ -218,7 +219,13 @@ def _facts(delivery: Delivery) -> dict[str, Value]:
         "Attempt": number(event.attempt),
         "TraceId": text(event.trace_id),
     }
+    if (address := delivery.receiver.address) is not None:
+        facts[_address_name(delivery.kind)] = text(address)
     return facts if event.error is None else {**facts, "Error": write_error(event.error)}
+
+
+def _address_name(kind: DeliveryKind) -> str:
+    return "Url" if kind is DeliveryKind.WEBHOOK else "Address"
 
 
 def _state(delivery: Delivery) -> dict[str, Value | None]:
@@ -249,9 +256,10 @@ def _write_try(one: Try) -> dict[str, Value]:
 
 
 def _read(item: Item) -> Delivery:
+    kind = DeliveryKind(item["Kind"]["S"])
+    address = item.get(_address_name(kind))
     return Delivery(
-        kind=DeliveryKind(item["Kind"]["S"]),
-        url=item["Url"]["S"],
+        receiver=Receiver(kind=kind, address=address["S"] if address else None),
         event=Event(
             job=JobId(item["JobId"]["S"]),
             user=UserId(item["UserId"]["S"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from adapters.dynamodb_receivers import read_also_tell, read_webhook, receiver_attributes
 from jobs import seq
 from jobs.due import due_shard
 from jobs.errors import RecordUnreadable
@@ -70,7 +71,7 @@ def to_item(job: Job) -> dict[str, Value]:
         "StartTimeoutS": _write_seconds(job.start_timeout),
         "RunTimeoutS": _write_seconds(job.run_timeout),
         "RetentionS": _write_seconds(job.retention),
-        "WebhookUrl": text(job.webhook) if job.webhook else None,
+        **receiver_attributes(job.webhook, job.also_tell),
         "Timeline": write_steps(job.timeline),
         **state_attributes(job),
     }
@@ -103,11 +104,14 @@ def state_attributes(job: Job) -> dict[str, Value | None]:
 
 def result_attributes(result: Result | None) -> dict[str, Value | None]:
     """Write a result; None says: no such attribute."""
-    placed = {"ResultData": None, "ResultKey": None, "ResultBytes": None} | (
-        _write_payload(result.payload, inline="ResultData", stored="Result") if result else {}
-    )
     return {
-        **placed,
+        "ResultData": None,
+        "ResultKey": None,
+        "ResultBytes": None,
+        "RawData": None,
+        "RawKey": None,
+        "RawBytes": None,
+        **_write_answer(result),
         "Usage": _write_usage(result.usage) if result and result.usage else None,
         "StopReason": text(result.stop_reason) if result and result.stop_reason else None,
     }
@@ -139,6 +143,16 @@ def _write_payload(payload: Payload, *, inline: str, stored: str) -> dict[str, V
             return {inline: text(payload.text)}
         case Stored():
             return {f"{stored}Key": text(payload.key), f"{stored}Bytes": number(payload.size)}
+
+
+def _write_answer(result: Result | None) -> dict[str, Value | None]:
+    """Write the text, and the JSON of a native answer, each under its own names."""
+    if result is None:
+        return {}
+    written = _write_payload(result.payload, inline="ResultData", stored="Result")
+    if result.raw is not None:
+        written |= _write_payload(result.raw, inline="RawData", stored="Raw")
+    return written
 
 
 def write_steps(steps: tuple[Step, ...]) -> Value:
@@ -190,6 +204,7 @@ def _read(item: Item) -> Job:
         run_timeout=_read_seconds(item, "RunTimeoutS"),
         retention=_read_seconds(item, "RetentionS"),
         webhook=read_webhook(item),
+        also_tell=read_also_tell(item),
         queued_at=_read_time(item, "QueuedAt"),
         due_at=_read_time(item, "DueAt"),
         sweeps=int(item["Sweeps"]["N"]) if "Sweeps" in item else 0,
@@ -209,11 +224,6 @@ def read_trace(item: Item) -> Trace:
     header = item.get("TraceHeader")
     trace = Trace.from_xray(header["S"]) if header else None
     return trace or Trace(id=TraceId(item["TraceId"]["S"]))
-
-
-def read_webhook(item: Item) -> str | None:
-    """Read who is to be told of the end."""
-    return item["WebhookUrl"]["S"] if "WebhookUrl" in item else None
 
 
 def read_end(item: Item) -> Event | None:
@@ -254,10 +264,12 @@ def _read_payload(item: Item, *, inline: str, stored: str) -> Payload:
 def _read_result(item: Item) -> Result | None:
     if "ResultData" not in item and "ResultKey" not in item:
         return None
+    has_raw = "RawData" in item or "RawKey" in item
     return Result(
         payload=_read_payload(item, inline="ResultData", stored="Result"),
         usage=_read_usage(item["Usage"]["M"]) if "Usage" in item else None,
         stop_reason=item["StopReason"]["S"] if "StopReason" in item else None,
+        raw=_read_payload(item, inline="RawData", stored="Raw") if has_raw else None,
     )
 
 

@@ -440,7 +440,7 @@ class MemoryChangeStream:
                         trace=after.trace,
                         not_before=after.not_before,
                         end=terminal_event(after),
-                        webhook=after.webhook,
+                        receivers=after.receivers,
                     ),
                 )
             )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from jobs.delivery import Delivery, DeliveryKey, EventId
+    from jobs.delivery import Delivery, DeliveryId, DeliveryKey
     from jobs.job import JobId
 
 
@@ -23,8 +23,8 @@ class MemoryDeliveries:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._deliveries: dict[tuple[JobId, EventId], Delivery] = {}
-        self._tokens: dict[tuple[JobId, EventId], int] = {}
+        self._deliveries: dict[tuple[JobId, DeliveryId], Delivery] = {}
+        self._tokens: dict[tuple[JobId, DeliveryId], int] = {}
 
     def add(self, delivery: Delivery) -> None:
         """Keep a new delivery; one that is there stays as it is."""
@@ -35,12 +35,12 @@ class MemoryDeliveries:
         """Give a job's deliveries, the oldest first."""
         with self._lock:
             found = [one for one in self._deliveries.values() if one.event.job == job_id]
-        return sorted(found, key=lambda delivery: delivery.event.seq)
+        return sorted(found, key=lambda delivery: (delivery.event.seq, delivery.id))
 
     def claim(self, key: DeliveryKey, *, now: datetime, until: datetime) -> ClaimedDelivery | None:
         """Take a delivery that may be tried now."""
         with self._lock:
-            place = (key.job, key.event)
+            place = (key.job, key.delivery)
             found = self._deliveries.get(place)
             if found is None or found.state is not DeliveryState.DUE:
                 return None
@@ -59,12 +59,12 @@ class MemoryDeliveries:
             self._next_token(place)
             self._deliveries[place] = delivery
 
-    def replay(self, job_id: JobId, event: EventId, now: datetime) -> Delivery:
+    def replay(self, job_id: JobId, delivery: DeliveryId, now: datetime) -> Delivery:
         """Let a delivery be told again; whoever is trying it is fenced out."""
         with self._lock:
-            place = (job_id, event)
+            place = (job_id, delivery)
             if place not in self._deliveries:
-                raise DeliveryNotFound(f"job {job_id} has no announcement {event}")
+                raise DeliveryNotFound(f"job {job_id} has no announcement {delivery}")
             self._next_token(place)
             self._deliveries[place] = replayed(self._deliveries[place], now)
             return self._deliveries[place]
@@ -85,7 +85,7 @@ class MemoryDeliveries:
             self._deliveries[place] = replace(found, due_at=until)
             return True
 
-    def _next_token(self, place: tuple[JobId, EventId]) -> str:
+    def _next_token(self, place: tuple[JobId, DeliveryId]) -> str:
         self._tokens[place] = self._tokens.get(place, 0) + 1
         return str(self._tokens[place])
 

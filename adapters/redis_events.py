@@ -9,7 +9,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -22,9 +22,13 @@ from jobs.events import message_of
 from jobs.ports import Topic, topic_of_job, topic_of_user
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobs.events import Event
     from jobs.fenced import Fenced
     from jobs.ports import Listener, Log
+
+T = TypeVar("T")
 
 NUDGE_CHANNEL = "longhaul:nudge"
 _HELLO = "longhaul:hello"  # always subscribed, so that a subscription always has a connection
@@ -172,23 +176,31 @@ class RedisEventBus:
         return True
 
 
-class _WatchedPubSub(redis.client.PubSub):
-    """Notes that redis-py has replaced the connection by itself: events may have been missed."""
+class PlainPubSub(redis.client.PubSub):
+    """Never connects anew: redis-py would do so in whichever thread meets the break first.
 
-    has_reconnected = False
+    Two that do it at once read the same socket, and one of them fails with anything at all.
+    """
 
-    def on_connect(self, connection: object) -> None:
-        """Be told of every connection but the first."""
-        self.has_reconnected = True
-        super().on_connect(connection)
+    def check_health(self) -> None:
+        """Ask Redis whether it is there, on the connection as it is."""
+        self._check(self.connection)
+        super().check_health()
+
+    def _execute(self, conn: Any, command: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - redis-py's
+        self._check(conn)
+        return command(*args, **kwargs)
+
+    def _check(self, conn: Any) -> None:  # noqa: ANN401 - redis-py's
+        if conn is None or not conn.is_connected or conn.should_reconnect():
+            raise redis.ConnectionError("the connection is broken")
 
 
 class RedisEventSource:
     """jobs.ports.EventSource: one connection, read by the thread that calls `listen`.
 
     Other threads only send SUBSCRIBE on it and wait for Redis's confirmation, which the reader
-    sees. redis-py resubscribes after a reconnect; the reader does it itself instead, to know when
-    events may have been missed.
+    sees. The reader alone connects anew, so that it knows when events may have been missed.
     """
 
     def __init__(self, client: redis.Redis, log: Log) -> None:
@@ -196,7 +208,7 @@ class RedisEventSource:
         self._log = log
         self._lock = threading.Lock()
         self._wanted: dict[Topic, threading.Event] = {}
-        self._pubsub: _WatchedPubSub | None = None
+        self._pubsub: PlainPubSub | None = None
         self._closed = False
 
     def listen(self, listener: Listener) -> None:
@@ -235,7 +247,7 @@ class RedisEventSource:
             self._wanted.pop(topic, None)
             if self._pubsub is not None:
                 # The reader meets the same error and connects anew.
-                with suppress(redis.RedisError):
+                with suppress(*_BROKEN):
                     self._pubsub.unsubscribe(topic)  # type: ignore[no-untyped-call] # redis-py's
 
     def close(self) -> None:
@@ -243,7 +255,7 @@ class RedisEventSource:
         self._closed = True
 
     def _connect(self) -> None:
-        pubsub = _WatchedPubSub(self._client.connection_pool)
+        pubsub = PlainPubSub(self._client.connection_pool)
         pubsub.subscribe(_HELLO)
         with self._lock:
             self._pubsub = pubsub
@@ -261,15 +273,13 @@ class RedisEventSource:
     def _send_subscribe(self, topic: Topic) -> None:
         if self._pubsub is None:
             return  # the reader subscribes to all that is wanted as soon as it is connected
-        with suppress(redis.RedisError):
+        with suppress(*_BROKEN):
             self._pubsub.subscribe(topic)
 
     def _read(self, listener: Listener) -> None:
         pubsub = self._pubsub
         while pubsub is not None and pubsub is self._pubsub and not self._closed:
             message = pubsub.get_message(timeout=1.0)
-            if pubsub.has_reconnected:
-                raise redis.ConnectionError("the connection was replaced")
             if message is None:
                 continue
             topic = Topic(message["channel"].decode())

@@ -1,7 +1,7 @@
 """The event log in Redis: a stream a job, its entries' ids are the events' numbers.
 
 Redis refuses an id that is not above the last one. So what is said twice, and a late word of a
-worker that was fenced out, stays out of the log by itself.
+worker that was fenced out, stays out of the log by itself, and does not make it stay for longer.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ MOST_EVENTS = 20_000  # a job: twenty minutes of deltas every 50 ms and more
 _OPEN_SECONDS = 7 * 86_400
 _ENDED_SECONDS = 900  # then the row and the result tell the same
 _FIELD = b"m"
+_ADD = """
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[2], 'm', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+"""  # in one, so that what is refused leaves the log's time as it is
 _PASSING = (redis.OutOfMemoryError, redis.ReadOnlyError, redis.BusyLoadingError)
 _TOO_OLD = "equal or smaller than the target stream top item"
 
@@ -59,9 +63,8 @@ class RedisEventLog:
 
 def log_event(pipe: Pipeline, event: Event, text: str) -> None:
     """Add an event to its job's log, bounded in length and in time."""
-    key = _key(event.job)
-    pipe.xadd(key, {_FIELD: text}, id=f"{event.seq}-0", maxlen=MOST_EVENTS, approximate=True)
-    pipe.expire(key, _ENDED_SECONDS if event.type.is_terminal else _OPEN_SECONDS)
+    seconds = _ENDED_SECONDS if event.type.is_terminal else _OPEN_SECONDS
+    pipe.eval(_ADD, 1, _key(event.job), MOST_EVENTS, f"{event.seq}-0", text, seconds)
 
 
 def refusals(answers: Iterable[object]) -> list[Exception]:

@@ -103,8 +103,10 @@ def rejected_table_name(jobs: str) -> str:
 
 
 def deliveries_table(jobs: str) -> CreateTableInputTypeDef:
-    """Define the table of deliveries: one item an announcement, under its job.
+    """Define the table of deliveries: one item an announcement and kind of receiver, under its job.
 
+    What is named `EventId` is the delivery's id: a webhook's is the event's, another kind's has the
+    kind behind it.
     `DueDeliveries` is sparse, as `OpenJobs` is; it holds whole items, because most are due once.
     """
     return {

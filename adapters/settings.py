@@ -13,13 +13,15 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - pydantic reads it at runtime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.topics import problem_with_template
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
+from jobs.receiver import DeliveryKind, PushTerms
 from jobs.retry import DEFAULT_POLICY, RetryPolicy
 from jobs.shards import Start
 
@@ -49,6 +51,11 @@ _SECRET = "whsec_"  # noqa: S105 - how Standard Webhooks' secrets begin
 _SECRET_BYTES = (24, 64)  # the specification's
 _MOST_TRIES = 20
 _LONGEST_SCHEDULE_SECONDS = 7 * 86_400  # a delivery is kept that much longer than its job
+_BUS_NAME = r"[A-Za-z0-9._/-]{1,256}"
+_BUS = rf"^({_BUS_NAME}|arn:aws[a-z-]*:events:[a-z0-9-]+:\d{{12}}:event-bus/{_BUS_NAME})$"
+_STAGE = re.compile(
+    r"(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[A-Za-z0-9._~-]+)*/?"
+)
 _KIB = 1024
 _MIB = 1024 * _KIB
 
@@ -99,6 +106,11 @@ class Settings(BaseSettings):
     webhook_schedule: Annotated[tuple[timedelta, ...], NoDecode] = SCHEDULE
     webhook_timeout_seconds: float = Field(default=15, ge=0.1, le=40)  # under a try's lease
     webhook_concurrency: int = Field(default=8, ge=1, le=200)
+
+    eventbridge_bus: str | None = Field(default=None, pattern=_BUS)
+    iot_topic: str | None = None
+    apigateway_endpoint: str | None = None
+    apigateway_connection_key: str | None = Field(default=None, min_length=1, max_length=64)
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -173,6 +185,29 @@ class Settings(BaseSettings):
             raise ValueError("must be over within 7 days")
         return tuple(timedelta(seconds=one) for one in seconds)
 
+    @field_validator("iot_topic")
+    @classmethod
+    def _check_topic(cls, value: str | None) -> str | None:
+        if value is not None and (problem := problem_with_template(value)) is not None:
+            raise ValueError(problem)
+        return value
+
+    @field_validator("apigateway_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not _STAGE.fullmatch(value):
+            raise ValueError("must be https://host/stage, without /@connections behind it")
+        return None if value is None else value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_connections(self) -> Self:
+        if (self.apigateway_endpoint is None) != (self.apigateway_connection_key is None):
+            raise ValueError(
+                f"{PREFIX}APIGATEWAY_ENDPOINT and {PREFIX}APIGATEWAY_CONNECTION_KEY"
+                " must be set together"
+            )
+        return self
+
     @field_validator("feed_max_record_age_seconds")
     @classmethod
     def _check_age(cls, value: int) -> int:
@@ -185,6 +220,18 @@ class Settings(BaseSettings):
         """How old a change record may be and still be dispatched from the stream."""
         age = self.feed_max_record_age_seconds
         return None if age == _NEVER else timedelta(seconds=age)
+
+    @property
+    def push(self) -> PushTerms:
+        """Whom this deployment tells of jobs' ends beside webhooks."""
+        named = {
+            DeliveryKind.EVENTBRIDGE: self.eventbridge_bus,
+            DeliveryKind.IOT: self.iot_topic,
+        }
+        return PushTerms(
+            always=tuple(kind for kind, value in named.items() if value is not None),
+            connection_key=self.apigateway_connection_key,
+        )
 
     @property
     def lease(self) -> timedelta:
@@ -246,4 +293,4 @@ def _explain(problem: dict[str, object]) -> str:
     variable = _variable(field) if field in Settings.model_fields else field
     if problem["type"] == "missing":
         return f"{variable} is not set"
-    return f"{variable}: {problem['msg']}"
+    return f"{variable}: {problem['msg']}" if variable else str(problem["msg"])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
-from adapters.dynamodb_row import read_end, read_trace, read_webhook
+from adapters.dynamodb_receivers import read_receivers
+from adapters.dynamodb_row import read_end, read_trace
 from adapters.raw_record import raw_json
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, UnreadRecord
@@ -189,7 +190,7 @@ def _read_image(item: dict[str, Value]) -> Image:
         trace=read_trace(item),
         not_before=read_time(item["NotBefore"]["S"]) if "NotBefore" in item else None,
         end=read_end(item),
-        webhook=read_webhook(item),
+        receivers=read_receivers(item),
     )
 
 

@@ -40,12 +40,12 @@ class WebhookAnnouncer:
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "longhaul-webhooks",
-            "webhook-id": delivery.id,
+            "webhook-id": delivery.event_id,
             "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": self._sign(delivery.id, at, body),
+            "webhook-signature": self._sign(delivery.event_id, at, body),
         }
         try:
-            answer = self.http.post(delivery.url, body.encode(), headers)
+            answer = self.http.post(delivery.receiver.address or "", body.encode(), headers)
         except CallFailed as error:
             return Answered(error=error.reason)
         return Answered(

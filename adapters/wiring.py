@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import redis
 
-from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_streams
+from adapters.announcers import open_announcers
+from adapters.aws import (
+    connect_bedrock,
+    connect_dynamodb,
+    connect_eventbridge,
+    connect_s3,
+    connect_streams,
+)
 from adapters.bedrock import BedrockModel
-from adapters.bootstrap import check_objects, check_store
+from adapters.bootstrap import check_bus, check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
@@ -24,7 +31,6 @@ from adapters.keys import SettingsAuthenticator
 from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
 from adapters.process import process_name
-from adapters.public_http import PublicHttp
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_fenced import RedisFencedSource
 from adapters.redis_log import RedisEventLog
@@ -36,12 +42,10 @@ from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
-from adapters.webhooks import WebhookAnnouncer
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.delete import DeleteParts
 from jobs.deliver import DeliverParts
-from jobs.delivery import DeliveryKind
 from jobs.errors import Unavailable
 from jobs.job import WorkerId
 from jobs.redrive import RedriveParts
@@ -55,7 +59,7 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
     from jobs.answer import KeptAnswers
-    from jobs.delivery_ports import Announcer, Deliveries
+    from jobs.delivery_ports import Deliveries
     from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.fenced import FencedSource, Holders
@@ -232,25 +236,17 @@ def open_deliver_parts(settings: Settings) -> DeliverParts:
     clock, connections = SystemClock(), settings.webhook_concurrency
     dynamodb = connect_dynamodb(connections=connections)
     s3 = connect_s3(connections=connections, for_callers=True)
-    announcers: dict[DeliveryKind, Announcer] = {}
-    if settings.webhook_secrets:
-        http = PublicHttp(
-            allow_loopback=settings.webhook_allow_loopback,
-            seconds=settings.webhook_timeout_seconds,
-        )
-        announcers[DeliveryKind.WEBHOOK] = WebhookAnnouncer(
-            secrets=settings.webhook_secrets, http=http, clock=clock
-        )
+    source = f"urn:longhaul:{settings.table}"
     return DeliverParts(
         deliveries=_deliveries(dynamodb, settings),
-        announcers=announcers,
+        announcers=open_announcers(settings, clock, source=source),
         store=_job_store(dynamodb, settings),
         objects=S3ObjectStore(client=s3, bucket=settings.bucket),
         clock=clock,
         log=get_log(),
         schedule=settings.webhook_schedule,
         url_lifetime=settings.url_lifetime,
-        source=f"urn:longhaul:{settings.table}",
+        source=source,
     )
 
 
@@ -315,6 +311,14 @@ def check_resources(settings: Settings) -> None:
     """Check the tables and the bucket before a process starts. Raises Misconfigured."""
     check_store(connect_dynamodb(connections=1), settings.table)
     check_objects(connect_s3(connections=1), settings.bucket)
+
+
+def check_all_resources(settings: Settings) -> None:
+    """Check also what ends are told to, for those who tell. Raises Misconfigured, Unavailable."""
+    check_resources(settings)
+    if settings.eventbridge_bus is not None:
+        client = connect_eventbridge(connections=1, seconds=settings.webhook_timeout_seconds)
+        check_bus(client, settings.eventbridge_bus)
 
 
 def check_redis(client: redis.Redis) -> None:

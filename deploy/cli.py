@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
-from adapters.wiring import check_resources
+from adapters.wiring import check_all_resources
 from deploy.feed_commands import add_feed_commands
 from jobs.errors import LonghaulError
 
@@ -56,8 +56,10 @@ def _bootstrap(_: argparse.Namespace) -> int:
 
 def _check(_: argparse.Namespace) -> int:
     settings = read_settings(os.environ)
-    check_resources(settings)
+    check_all_resources(settings)
     sys.stdout.write(f"table {settings.table} and bucket {settings.bucket} are there and fit\n")
+    if settings.eventbridge_bus is not None:
+        sys.stdout.write(f"event bus {settings.eventbridge_bus} is there, or not ours to look at\n")
     return 0
 
 

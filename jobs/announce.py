@@ -1,10 +1,10 @@
-"""Announce: make the delivery of each end that someone wants to be told of.
+"""Announce: make the deliveries of each end, one for each who wants to be told of it.
 
-The row is the outbox. The feed makes the delivery when it sees the row turn terminal, before its
-checkpoint moves. And because a stream is trimmed after a day, the terminal write itself leaves the
-row in the sweep's index for a moment more (jobs/transitions.py): the sweep makes the same delivery
-once again, which changes nothing, and only then lets the row go. A redrive before that makes it,
-too. So no end is lost, and none is told under two ids.
+The row is the outbox, and says who is told. The feed makes the deliveries when it sees the row
+turn terminal, before its checkpoint moves. And because a stream is trimmed after a day, the
+terminal write itself leaves the row in the sweep's index for a moment more (jobs/transitions.py):
+the sweep makes the same deliveries once again, which changes nothing, and only then lets the row
+go. A redrive before that makes them, too. So no end is lost, and none is told under two ids.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobs.events import Event
     from jobs.job import Job
     from jobs.ports import Clock, Log
+    from jobs.receiver import Receiver
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,7 @@ class Announcement:
     """That a job ended, and who wants to be told."""
 
     event: Event
-    url: str
+    receivers: Sequence[Receiver]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,22 +46,26 @@ class AnnounceParts:
 def announcement_of(job: Job) -> Announcement | None:
     """Say what is to be announced of a row; None where it has not ended or nobody wants it."""
     event = terminal_event(job)
-    if event is None or job.webhook is None:
+    if event is None or not job.receivers:
         return None
-    return Announcement(event=event, url=job.webhook)
+    return Announcement(event=event, receivers=job.receivers)
 
 
 def announce(announcements: Sequence[Announcement], parts: AnnounceParts) -> None:
-    """Make the deliveries, then their tasks; repeatable. Raises Unavailable."""
+    """Make a delivery for each receiver, then their tasks; repeatable. Raises Unavailable."""
     now = parts.clock.now()
-    made = [Delivery.of(one.event, one.url, now=now) for one in announcements]
+    made = [
+        Delivery.of(one.event, receiver, now=now)
+        for one in announcements
+        for receiver in one.receivers
+    ]
     for delivery in made:
         parts.deliveries.add(delivery)
         parts.log.info(
             "delivery_made",
             job_id=delivery.event.job,
             trace_id=delivery.event.trace_id,
-            event_id=delivery.id,
+            delivery_id=delivery.id,
         )
     if made and parts.queue is not None:
         parts.queue.enqueue([delivery.key for delivery in made])

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jobs.job import JobId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaidAnswer:
-    """The model's whole text; `usage` is input and output tokens.
+    """The model's whole text; `usage` is input and output tokens, `raw` a native answer's JSON.
 
     Attempts go on counting over redrives, so job and attempt name one call for ever.
     """
@@ -27,6 +27,7 @@ class PaidAnswer:
     text: str
     usage: tuple[int, int] | None
     stop_reason: str | None
+    raw: str | None = None
 
     def to_json(self) -> str:
         """Write the form in which it is kept: in ASCII, so that any text survives any store."""
@@ -35,7 +36,8 @@ class PaidAnswer:
     @classmethod
     def from_json(cls, text: str, *, job: JobId, attempt: int) -> Self:
         """Read what `to_json` wrote of this call. Raises ValueError for anything else."""
-        match json.loads(text):
+        fields = json.loads(text)
+        match fields:
             case {
                 "job": str(its_job),
                 "attempt": int(its_attempt),
@@ -49,8 +51,17 @@ class PaidAnswer:
                     text=said,
                     usage=None if usage is None else (usage[0], usage[1]),
                     stop_reason=stop_reason,
+                    raw=_raw_in(fields),
                 )
         raise ValueError(f"not the answer of attempt {attempt} of job {job}")
+
+
+def _raw_in(fields: Mapping[str, object]) -> str | None:
+    """Read what answers have not had from the beginning."""
+    match fields.get("raw"):
+        case str() | None as raw:
+            return raw
+    raise ValueError("the raw answer is no text")
 
 
 class KeptAnswers(Protocol):

@@ -55,7 +55,7 @@ def write_body(
         }
     body = {
         "specversion": "1.0",
-        "id": delivery.id,
+        "id": delivery.event_id,
         "source": source,
         "type": event.type,
         "subject": event.job,

@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 2_000  # characters of a model's error that go into row and event
 
 
-def complete(run: Run, answer: PaidAnswer, payload: Payload) -> Completed:
+def complete(
+    run: Run, answer: PaidAnswer, payload: Payload, raw: Payload | None = None
+) -> Completed:
     """Make the outcome of an answer that is where it stays."""
     done = run.step(StepName.COMPLETED)
     return Completed(
         at=done.at,
         seq=run.narrator.take_seq(),
-        result=_result(payload, answer),
+        result=_result(payload, answer, raw),
         steps=(*run.steps, done),
     )
 
 
-def break_off(run: Run, payload: Payload) -> Partial:
+def break_off(run: Run, payload: Payload, raw: Payload | None = None) -> Partial:
     """Make what a cancelled job is to show: what had come, and what is known of its price.
 
     Bedrock tells the tokens with its last word only; of a call without one nobody knows them.
     """
     kept = run.step(StepName.PARTIAL_KEPT, detail=_price_so_far(run))
-    return Partial(at=kept.at, result=_result(payload, run.answer), steps=(*run.steps, kept))
+    result = _result(payload, run.answer, raw)
+    return Partial(at=kept.at, result=result, steps=(*run.steps, kept))
 
 
 def retry_or_fail(run: Run, error: ModelError) -> Retrying | Failed:
@@ -116,7 +119,7 @@ def fail_ourselves(run: Run, error: Exception) -> Failed:
     )
 
 
-def _result(payload: Payload, answer: PaidAnswer | None) -> Result:
+def _result(payload: Payload, answer: PaidAnswer | None, raw: Payload | None) -> Result:
     """Make a result with all that is known; without the whole answer that is its text alone."""
     if answer is None:
         return Result(payload=payload, usage=None, stop_reason=None)
@@ -125,6 +128,7 @@ def _result(payload: Payload, answer: PaidAnswer | None) -> Result:
         payload=payload,
         usage=None if usage is None else Usage(input_tokens=usage[0], output_tokens=usage[1]),
         stop_reason=answer.stop_reason,
+        raw=raw,
     )
 
 

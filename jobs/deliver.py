@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-    from jobs.delivery import Delivery, DeliveryKey, DeliveryKind
+    from jobs.delivery import Delivery, DeliveryKey
     from jobs.delivery_ports import Announcer, ClaimedDelivery, Deliveries
     from jobs.job import Job, Payload
     from jobs.ports import Clock, JobStore, Log, ObjectStore
+    from jobs.receiver import DeliveryKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def deliver(key: DeliveryKey, parts: DeliverParts) -> Delivery | None:
     announcer = parts.announcers.get(claimed.delivery.kind)
     if announcer is None:
         parts.log.warning("delivery_without_announcer", **_keys(key), kind=claimed.delivery.kind)
-        return None  # the operator took the secrets away; due again when the claim is over
+        return None  # this worker is not set up for it; due again when the claim is over
     body = _compose(claimed.delivery, parts)
     answered = announcer.tell(claimed.delivery, body)
     settled = after_try(
@@ -144,4 +145,4 @@ def _write_payload(payload: Payload, parts: DeliverParts) -> dict[str, object]:
 
 
 def _keys(key: DeliveryKey) -> dict[str, object]:
-    return {"job_id": key.job, "event_id": key.event, "trace_id": key.trace}
+    return {"job_id": key.job, "delivery_id": key.delivery, "trace_id": key.trace}

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NewType, Self
 
 from jobs.events import Event  # noqa: TC001 - a dataclass's field types stay readable at runtime
+from jobs.receiver import DeliveryKind, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.trace import TraceId
 
 EventId = NewType("EventId", str)
+DeliveryId = NewType("DeliveryId", str)
 
 # Standard Webhooks' own: before each try, after the one before it.
 SCHEDULE = tuple(
@@ -33,12 +35,6 @@ TRY_LEASE = timedelta(seconds=60)  # far above the longest call
 HINT_GRACE = timedelta(seconds=30)  # how long the task of a delivery may take to come
 MOST_TRIES_KEPT = 20  # of a delivery's log
 _LONGEST_RETRY_AFTER = timedelta(hours=24)
-
-
-class DeliveryKind(StrEnum):
-    """How a receiver is told."""
-
-    WEBHOOK = "webhook"
 
 
 class DeliveryState(StrEnum):
@@ -55,13 +51,13 @@ class DeliveryKey:
     """Which delivery; what its task names. `trace` is for logs."""
 
     job: JobId
-    event: EventId
+    delivery: DeliveryId
     trace: TraceId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """What a receiver answered: an HTTP status, or the error that stood in its place."""
+    """What a receiver answered: an HTTP status, the error in its place, or both from AWS."""
 
     status: int | None = None
     error: str | None = None
@@ -88,8 +84,7 @@ class Delivery:
     may be tried, `due_at` when the sweep is to look at it; both are None once nothing is due.
     """
 
-    kind: DeliveryKind
-    url: str
+    receiver: Receiver
     event: Event
     state: DeliveryState = DeliveryState.DUE
     tries: int = 0
@@ -99,25 +94,34 @@ class Delivery:
     log: tuple[Try, ...] = ()
 
     @classmethod
-    def of(cls, event: Event, url: str, *, now: datetime) -> Self:
+    def of(cls, event: Event, receiver: Receiver, *, now: datetime) -> Self:
         """Make the delivery of an event that can be told from now on."""
-        return cls(
-            kind=DeliveryKind.WEBHOOK,
-            url=url,
-            event=event,
-            not_before=now,
-            due_at=now + HINT_GRACE,
-        )
+        return cls(receiver=receiver, event=event, not_before=now, due_at=now + HINT_GRACE)
 
     @property
-    def id(self) -> EventId:
-        """Name the event for its receiver, the same at every try."""
+    def id(self) -> DeliveryId:
+        """Name the delivery among its job's: an event has one a kind of receiver.
+
+        A webhook's is the event's id alone, as it was before there were other kinds.
+        """
+        if self.kind is DeliveryKind.WEBHOOK:
+            return DeliveryId(self.event_id)
+        return DeliveryId(f"{self.event_id}.{self.kind}")
+
+    @property
+    def event_id(self) -> EventId:
+        """Name the event for its receivers, the same for all and at every try."""
         return event_id(self.event)
+
+    @property
+    def kind(self) -> DeliveryKind:
+        """How the receiver is told."""
+        return self.receiver.kind
 
     @property
     def key(self) -> DeliveryKey:
         """Say which delivery it is."""
-        return DeliveryKey(job=self.event.job, event=self.id, trace=self.event.trace_id)
+        return DeliveryKey(job=self.event.job, delivery=self.id, trace=self.event.trace_id)
 
 
 def event_id(event: Event) -> EventId:

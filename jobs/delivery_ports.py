@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from jobs.delivery import Answered, Delivery, DeliveryKey, EventId
+    from jobs.delivery import Answered, Delivery, DeliveryId, DeliveryKey
     from jobs.job import JobId
 
 
@@ -43,7 +43,7 @@ class Deliveries(Protocol):
     def settle(self, claimed: ClaimedDelivery, delivery: Delivery) -> None:
         """Write what became of a try, under this claim alone. Raises DeliveryMoved."""
 
-    def replay(self, job_id: JobId, event: EventId, now: datetime) -> Delivery:
+    def replay(self, job_id: JobId, delivery: DeliveryId, now: datetime) -> Delivery:
         """Let a delivery be told again and give it. Raises DeliveryNotFound.
 
         Whoever is trying it is fenced out.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jobs.events import Event
     from jobs.job import JobId, JobStatus, ModelId, UserId
+    from jobs.receiver import Receiver
     from jobs.trace import Trace
 
 
@@ -36,7 +37,7 @@ class Image:
     trace: Trace
     not_before: datetime | None = None
     end: Event | None = None
-    webhook: str | None = None
+    receivers: tuple[Receiver, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +95,9 @@ def ends_in(records: Iterable[ChangeRecord]) -> list[Image]:
 def announcements_for(images: Iterable[Image]) -> list[Announcement]:
     """Say which ends someone wants to be told of."""
     return [
-        Announcement(event=image.end, url=image.webhook)
+        Announcement(event=image.end, receivers=image.receivers)
         for image in images
-        if image.end is not None and image.webhook is not None
+        if image.end is not None and image.receivers
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
+from jobs.receiver import Receiver, receivers_with
 from jobs.timeline import Step  # noqa: TC001 - a dataclass's field types stay readable at runtime
 from jobs.trace import Trace  # noqa: TC001 - the same
 
@@ -114,11 +115,15 @@ class JobError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The model's whole answer, with what it cost."""
+    """The model's whole answer, with what it cost.
+
+    `payload` is its text, and `raw` the JSON in which a native call's answer came.
+    """
 
     payload: Payload
     usage: Usage | None
     stop_reason: str | None
+    raw: Payload | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +136,7 @@ class Job:
     state event. `retry_counts` are the policy's counters. `queued_at` is when the job began to
     wait: at its creation, or at its last redrive. `due_at` is when someone should look at it again
     (None once it has ended and its end is announced), and `sweeps` how often someone did.
-    `webhook` is the URL that is told of its end.
+    `webhook` is the URL that is told of its end, and `also_tell` who else is.
     """
 
     id: JobId
@@ -152,6 +157,7 @@ class Job:
     run_timeout: timedelta | None = None
     retention: timedelta | None = None
     webhook: str | None = None
+    also_tell: tuple[Receiver, ...] = ()
     queued_at: datetime | None = None
     due_at: datetime | None = None
     sweeps: int = 0
@@ -164,6 +170,11 @@ class Job:
     error: JobError | None = None
     result: Result | None = None
     timeline: tuple[Step, ...] = ()
+
+    @property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """Who is told of its end."""
+        return receivers_with(self.webhook, self.also_tell)
 
     @property
     def start_by(self) -> datetime | None:

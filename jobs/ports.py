@@ -169,6 +169,10 @@ class Answering(Protocol):
     def stop_reason(self) -> str | None:
         """Why the text ended, once it has."""
 
+    @property
+    def raw(self) -> str | None:
+        """The answer's own JSON, once it has ended, where the call's body was native."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invocation:

@@ -12,19 +12,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """Either a text or a conversation in Converse's own shape, with an optional system text.
+    """A text or a conversation in Converse's own shape, with an optional system text; or `body`.
 
     `messages` is passed through to Bedrock as it was sent, so that content blocks which are newer
-    than this code work too; its outline is checked where it enters (web/bodies.py).
+    than this code work too; its outline is checked where it enters (web/bodies.py). `body` is the
+    JSON text of a native InvokeModel body, to the character as it was sent.
     """
 
     text: str | None = None
     messages: Sequence[object] | None = None
     system: str | None = None
+    body: str | None = None
 
     def to_json(self) -> str:
         """Write the form that stands in the row's `PromptContext` or in the object store."""
-        fields = {"prompt": self.text, "messages": self.messages, "system": self.system}
+        fields = {
+            "prompt": self.text,
+            "messages": self.messages,
+            "system": self.system,
+            "body": self.body,
+        }
         return json.dumps(
             {name: value for name, value in fields.items() if value is not None},
             ensure_ascii=False,
@@ -39,4 +46,5 @@ class Prompt:
             text=fields.get("prompt"),
             messages=fields.get("messages"),
             system=fields.get("system"),
+            body=fields.get("body"),
         )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from jobs.errors import JobNotEnded, JobNotFound, NoResult
 
 if TYPE_CHECKING:
-    from jobs.job import Job, JobId, Result, UserId
+    from jobs.job import Job, JobId, Payload, Result, UserId
     from jobs.ports import JobStore
+
+
+class Form(StrEnum):
+    """In what form an answer is given: its text, or the JSON in which a native one came."""
+
+    TEXT = "text"
+    RAW = "raw"
 
 
 def get_own_job(job_id: JobId, user: UserId, store: JobStore) -> Job:
@@ -27,3 +35,16 @@ def result_of(job: Job) -> Result:
         because = f": {job.error.message}" if job.error else ""
         raise NoResult(f"job {job.id} is {job.status} and has no result{because}")
     return job.result
+
+
+def payload_of(job: Job, form: Form | None) -> tuple[Form, Payload]:
+    """Give an ended job's answer in a form; unasked, a native answer is raw. Raises as result_of.
+
+    NoResult also where the raw form is asked of an answer that has none.
+    """
+    result = result_of(job)
+    if form is not Form.TEXT and result.raw is not None:
+        return Form.RAW, result.raw
+    if form is Form.RAW:
+        raise NoResult(f"job {job.id} has no raw answer: only a native body's whole answer is one")
+    return Form.TEXT, result.payload

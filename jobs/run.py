@@ -93,7 +93,7 @@ def attempt(run: Run) -> Outcome:
             if (over := over_before_the_call(run)) is not None:
                 return over
             answer = collect(run, prepare(run))
-        return complete(run, answer, store_result(run, answer.text))
+        return complete(run, answer, store_result(run, answer.text), store_raw(run))
     except ModelError as error:
         return retry_or_fail(run, error)
     except DeadlinePassed:
@@ -156,6 +156,7 @@ def collect(run: Run, invocation: Invocation) -> PaidAnswer:
         text=run.text_so_far,
         usage=answering.usage,
         stop_reason=answering.stop_reason,
+        raw=answering.raw,
     )
     run.hold(answer)
     return answer
@@ -163,13 +164,29 @@ def collect(run: Run, invocation: Invocation) -> PaidAnswer:
 
 def store_result(run: Run, text: str) -> Payload:
     """Place the text in the row, or under a key that no other attempt can write."""
+    room = run.parts.inline_result_bytes
+    return _place(run, text, suffix="txt", content_type="text/plain; charset=utf-8", room=room)
+
+
+def store_raw(run: Run) -> Payload | None:
+    """Place the answer's own JSON beside its text, where the answer is whole and has one.
+
+    In the row the two together have the room of one result: the row has 400 KB in all.
+    """
+    if (answer := run.answer) is None or answer.raw is None:
+        return None
+    room = run.parts.inline_result_bytes - Inline(text=answer.text).size
+    return _place(run, answer.raw, suffix="json", content_type="application/json", room=room)
+
+
+def _place(run: Run, text: str, *, suffix: str, content_type: str, room: int) -> Payload:
     inline = Inline(text=text)
-    if (size := inline.size) <= run.parts.inline_result_bytes:
+    if (size := inline.size) <= room:
         return inline
     claim = run.claim
-    key = ObjectKey(f"results/{claim.job_id}/{claim.epoch}-{claim.attempt}.txt")
+    key = ObjectKey(f"results/{claim.job_id}/{claim.epoch}-{claim.attempt}.{suffix}")
     run.patiently(
-        lambda: run.parts.objects.put(key, text, content_type="text/plain; charset=utf-8"),
+        lambda: run.parts.objects.put(key, text, content_type=content_type),
         waiting="result_waits",
     )
     run.note(StepName.STORED)
@@ -193,7 +210,7 @@ def keep_partial(run: Run) -> None:
         return
     keep = run.parts.store.keep_partial
     try:
-        partial = break_off(run, store_result(run, run.text_so_far))
+        partial = break_off(run, store_result(run, run.text_so_far), store_raw(run))
         run.patiently(lambda: keep(run.claim, partial), waiting="partial_waits")
     except ClaimLost:
         return  # it was not cancelled, or it was redriven since: what had come is void

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jobs.job import JobId, ModelId, Payload, UserId
     from jobs.ports import Chance, Clock, EventBus, JobStore, Log, Nudge, ObjectStore
     from jobs.prompt import Prompt
+    from jobs.receiver import Receiver
     from jobs.trace import Trace
 
 
@@ -49,6 +50,7 @@ class JobRequest:
     run_timeout: timedelta | None = None
     retention: timedelta | None = None
     webhook: str | None = None
+    also_tell: tuple[Receiver, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +151,7 @@ def _new_job(job_id: JobId, request: JobRequest, prompt: Payload, parts: SubmitP
         run_timeout=request.run_timeout,
         retention=request.retention,
         webhook=request.webhook,
+        also_tell=request.also_tell,
         queued_at=request.accepted_at,
         seq=seq.QUEUED,
         timeline=(accepted, replace(accepted, name=StepName.WRITTEN, at=written_at)),

@@ -34,7 +34,7 @@ def sweep_deliveries(parts: SweepDeliveriesParts) -> int:
         for delivery in deliveries:
             if parts.due.put_off(delivery, now + HINT_GRACE):
                 keys.append(delivery.key)
-                parts.log.info("delivery_swept", job_id=delivery.event.job, event_id=delivery.id)
+                parts.log.info("delivery_swept", job_id=delivery.event.job, delivery_id=delivery.id)
     finally:
         parts.queue.enqueue(keys)  # what was put off must be triggered, whatever came after it
     return len(deliveries)

@@ -133,7 +133,7 @@ def with_partial(job: Job, partial: Partial) -> Job:
 
 
 def _ended(job: Job, status: JobStatus, at: datetime) -> Job:
-    due_at = None if job.webhook is None else at + ANNOUNCE_GRACE
+    due_at = at + ANNOUNCE_GRACE if job.receivers else None
     return replace(job, status=status, ended_at=at, not_before=None, due_at=due_at, sweeps=0)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jobs.claim import ClaimRefused
     from jobs.job import ObjectKey
     from jobs.outcome import Change, Outcome, Partial
-    from jobs.ports import Invocation
+    from jobs.ports import Invocation, JobStore
     from jobs.timeline import Step
 
 NOW = datetime(2026, 11, 23, 4, 38, tzinfo=UTC)  # where a ManualClock starts
@@ -212,6 +212,7 @@ class Answer:
     pieces: Sequence[str] = ("Hello", ", ", "world")
     usage: tuple[int, int] | None = (7, 3)
     stop_reason: str | None = "end_turn"
+    raw: str | None = None
     error: Exception | None = None
     before_piece: Callable[[int], object] | None = None
 
@@ -249,6 +250,11 @@ class ScriptedAnswering:
     def stop_reason(self) -> str | None:
         """Give the stop reason, at the end only."""
         return self._answer.stop_reason if self._ended else None
+
+    @property
+    def raw(self) -> str | None:
+        """Give the answer's own JSON, at the end only."""
+        return self._answer.raw if self._ended else None
 
 
 class ScriptedModel:
@@ -447,7 +453,7 @@ def submit_parts(**changes: Any) -> SubmitParts:  # noqa: ANN401 - SubmitParts' 
     return replace(parts, **changes)
 
 
-def cancel_parts(store: MemoryJobStore, **changes: Any) -> CancelParts:  # noqa: ANN401 - its fields
+def cancel_parts(store: JobStore, **changes: Any) -> CancelParts:  # noqa: ANN401 - its fields
     """Make what a web process cancels jobs with, all of it in memory."""
     parts = CancelParts(
         store=store,
@@ -473,7 +479,7 @@ def expire_parts(store: MemoryJobStore, **changes: Any) -> ExpireParts:  # noqa:
     return replace(parts, **changes)
 
 
-def redrive_parts(store: MemoryJobStore, **changes: Any) -> RedriveParts:  # noqa: ANN401 - its fields
+def redrive_parts(store: JobStore, **changes: Any) -> RedriveParts:  # noqa: ANN401 - its fields
     """Make what a web process redrives jobs with, all of it in memory."""
     events = MemoryEvents()
     parts = RedriveParts(

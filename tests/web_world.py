@@ -22,6 +22,7 @@ from jobs.delete import DeleteParts
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed, Partial
+from jobs.receiver import PushTerms
 from tests.builders import (
     NOW,
     FixedChance,
@@ -78,6 +79,7 @@ class World:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
+    push: PushTerms = field(default_factory=PushTerms)
     log: WebRecordingLog = field(default_factory=WebRecordingLog)
     authenticator: Authenticator | None = None
 
@@ -110,6 +112,7 @@ class World:
             jobs=MemoryJobList(self.store),
             deliveries=self.deliveries,
             webhooks=self.webhooks,
+            push=self.push,
             store=self.store,
             objects=self.objects,
             source=self.events,
@@ -147,12 +150,20 @@ class World:
         assert isinstance(claim, Claim), claim
         return claim
 
-    def complete(self, job_id: JobId, payload: Payload | None = None, *, seq: int = 3) -> Job:
+    def complete(
+        self,
+        job_id: JobId,
+        payload: Payload | None = None,
+        *,
+        seq: int = 3,
+        raw: Payload | None = None,
+    ) -> Job:
         claim = self.claim(job_id)
         result = Result(
             payload=payload or Inline(text="Hello"),
             usage=Usage(input_tokens=7, output_tokens=3),
             stop_reason="end_turn",
+            raw=raw,
         )
         number = claim.epoch * 1_000_000 + seq
         return self.store.settle(claim, Completed(at=NOW, seq=number, result=result, steps=()))

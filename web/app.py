@@ -22,6 +22,7 @@ from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
 from web.socket_routes import SocketRoutes
+from web.submit_routes import SubmitRoutes
 
 if TYPE_CHECKING:
     from web.parts import WebParts
@@ -41,7 +42,8 @@ def create_app(parts: WebParts) -> Flask:
     _add_common_ground(app, parts)
     sockets = SocketRoutes(parts, hub, writer)
     routes = (
-        *JobRoutes(parts, hub, writer).routes(),
+        *SubmitRoutes(parts, hub, writer).routes(),
+        *JobRoutes(parts, writer).routes(),
         *ListRoutes(parts.jobs, writer).routes(),
         *EventRoutes(parts, hub, writer).routes(),
         *DeliveryRoutes(parts).routes(),

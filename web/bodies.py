@@ -22,6 +22,7 @@ from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import InferenceConfig
 from jobs.prompt import Prompt
 from jobs.webhook import LONGEST_URL
+from web.json_text import text_of_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 # silently leaves out what was asked for.
 NOT_YET = frozenset(
     {
-        "body",
         "documents",
     }
 )
+# Beside `body` these would say nothing: a native body has words of its own for them.
+NOT_BESIDE_BODY = ("system", "inference_config")
 MAX_METADATA = 50
 MAX_METADATA_BYTES = 16 * 1024  # it stands in the row, beside prompt, result and timeline
 MAX_PROBLEMS = 20  # told at once
@@ -82,6 +84,26 @@ def _check_inside(value: object) -> None:
         _check_inside(item)
 
 
+def _is_all_the_callers(body: dict[str, Any]) -> dict[str, Any]:
+    """Refuse, at any depth, a native body's names for what Bedrock would read with our rights."""
+    ahead: list[object] = [body]
+    while ahead:
+        value = ahead.pop()
+        if isinstance(value, list):
+            ahead += value
+        if isinstance(value, dict):
+            if any(_leads_to_s3(key, item) for key, item in value.items()):
+                raise PydanticCustomError("body", "s3Location is not accepted: send the bytes")
+            ahead += value.values()
+    return body
+
+
+def _leads_to_s3(key: str, value: object) -> bool:
+    """Whether a member is an address; a tool may call one of its own parameters `s3Uri`."""
+    name = key.lower().replace("_", "")
+    return name == "s3location" or (name == "s3uri" and isinstance(value, str))
+
+
 def _is_base64(value: object) -> bool:
     try:
         base64.b64decode(value, validate=True)  # type: ignore[arg-type] # refused below if no text
@@ -100,6 +122,7 @@ def _is_small(metadata: dict[str, str]) -> dict[str, str]:
 Text = Annotated[str, AfterValidator(_is_written)]
 Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_is_fraction)]
 ContentBlock = Annotated[dict[str, Any], AfterValidator(_has_one_kind)]
+NativeBody = Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_is_all_the_callers)]
 StopSequence = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
@@ -143,6 +166,7 @@ class JobBody(_Body):
     model: ModelName | None = None
     prompt: Text | None = None
     messages: Annotated[list[MessageBody], Field(min_length=1)] | None = None
+    body: NativeBody | None = None
     system: Text | None = None
     inference_config: InferenceBody | None = None
     metadata: Metadata | None = None
@@ -154,8 +178,12 @@ class JobBody(_Body):
 
     @model_validator(mode="after")
     def _ask_one_thing(self) -> Self:
-        if (self.prompt is None) == (self.messages is None):
-            raise PydanticCustomError("one_of", "send exactly one of prompt and messages")
+        if sum(one is not None for one in (self.prompt, self.messages, self.body)) != 1:
+            raise PydanticCustomError("one_of", "send exactly one of prompt, messages and body")
+        if self.body is not None:
+            for name in NOT_BESIDE_BODY:
+                if getattr(self, name) is not None:
+                    raise PydanticCustomError(name, "has no meaning beside body: say it there")
         if self.messages is not None and self.messages[0].role != "user":
             raise PydanticCustomError("first_role", "the first of messages must be the user's")
         return self
@@ -191,9 +219,10 @@ def _seconds(number: int | None) -> timedelta | None:
     return None if number is None else timedelta(seconds=number)
 
 
-def read_job_body(value: object) -> tuple[JobBody, Prompt]:
+def read_job_body(value: object, data: bytes) -> tuple[JobBody, Prompt]:
     """Check a body and give it with its prompt, whose messages are as they were sent.
 
+    `data` is the text that `value` was read from: a native body goes on as it stands there.
     Raises InvalidRequest, which names each field that is wrong and repeats no value.
     """
     if not isinstance(value, dict):
@@ -202,6 +231,8 @@ def read_job_body(value: object) -> tuple[JobBody, Prompt]:
         body = JobBody.model_validate(value)
     except ValidationError as error:
         raise invalid_request(error, "the job cannot be accepted") from error
+    if body.body is not None:
+        return body, Prompt(body=text_of_member(data, "body"))
     prompt = Prompt(text=body.prompt, messages=value.get("messages"), system=body.system)
     return body, prompt
 
@@ -220,6 +251,8 @@ def _problem_of(found: Mapping[str, Any]) -> FieldProblem:
     kind = found["type"]
     if kind in {"one_of", "first_role"}:
         path = ["prompt"] if kind == "one_of" else ["messages", "0", "role"]
+    if kind in NOT_BESIDE_BODY:
+        path = [kind]
     detail = found["msg"]
     if kind == "extra_forbidden":
         soon = len(path) == 1 and path[0] in NOT_YET

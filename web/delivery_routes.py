@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from flask import Response, g
 
 from jobs.caller import Scope
-from jobs.delivery import EventId
+from jobs.delivery import DeliveryId
 from jobs.errors import JobNotFound
 from jobs.job import parse_job_id
+from jobs.receiver import DeliveryKind
 from jobs.results import get_own_job
 from jobs.times import written_time
 from web.json_text import write_json
@@ -31,7 +32,7 @@ class DeliveryRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Name the routes."""
         here = "/v1/jobs/<job_id>/deliveries"
-        again = f"{here}/<event_id>/replay"
+        again = f"{here}/<delivery_id>/replay"
         return (
             Route(name="deliveries", path=here, view=self.show, scope=Scope.READ),
             Route(name="replay", method="POST", path=again, view=self.replay, scope=Scope.WRITE),
@@ -42,10 +43,10 @@ class DeliveryRoutes:
         found = self._parts.deliveries.of_job(self._own_job_id(job_id))
         return _json_response({"deliveries": [write_delivery(one) for one in found]})
 
-    def replay(self, job_id: str, event_id: str) -> Response:
+    def replay(self, job_id: str, delivery_id: str) -> Response:
         """Tell an announcement again, soon."""
         delivery = self._parts.deliveries.replay(
-            self._own_job_id(job_id), EventId(event_id), self._parts.clock.now()
+            self._own_job_id(job_id), DeliveryId(delivery_id), self._parts.clock.now()
         )
         return _json_response(write_delivery(delivery), status=HTTPStatus.ACCEPTED)
 
@@ -59,11 +60,14 @@ class DeliveryRoutes:
 
 def write_delivery(delivery: Delivery) -> dict[str, object]:
     """Give the contract's delivery."""
+    address, kind = delivery.receiver.address, delivery.kind
     return {
-        "event_id": delivery.id,
+        "id": delivery.id,
+        "event_id": delivery.event_id,
         "event": delivery.event.type,
-        "kind": delivery.kind,
-        "url": delivery.url,
+        "kind": kind,
+        "url": address if kind is DeliveryKind.WEBHOOK else None,
+        "connection_id": address if kind is DeliveryKind.APIGATEWAY else None,
         "state": delivery.state,
         "tries": delivery.tries,
         "next_try_at": written_time(delivery.not_before) if delivery.not_before else None,

@@ -49,6 +49,7 @@ def open_app(settings: Settings) -> Flask:
                 are_signed=bool(settings.webhook_secrets),
                 allow_loopback=settings.webhook_allow_loopback,
             ),
+            push=settings.push,
             longest_retention=timedelta(days=settings.retention_days),
             allowed_origins=settings.allowed_origins,
         )

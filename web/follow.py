@@ -49,13 +49,15 @@ class Place:
     `told` is the last number that was told; `seen` runs ahead of it while deltas are kept back
     because the text before them is missing (`is_whole` is false). Whether a client that comes back
     in mid-text has all of it is not known (`is_whole` is None) until the log says that it had it.
-    `owes_gap` says that the text is not whole, and that the client does not know.
+    `owes_gap` says that the text is not whole, and that the client does not know. `has_ended` says
+    that the job had ended there: nothing but a redrive, which begins the next block, comes after.
     """
 
     told: int = 0
     seen: int = 0
     is_whole: bool | None = True
     owes_gap: bool = False
+    has_ended: bool = False
 
     @classmethod
     def after(cls, number: int | None, job: Job) -> Place:
@@ -65,7 +67,12 @@ class Place:
             highest = seq.next_first(job.epoch) - 1
         number = min(number or 0, highest)
         is_at_beginning = number == 0 or seq.is_first(number)
-        return cls(told=number, seen=number, is_whole=True if is_at_beginning else None)
+        return cls(
+            told=number,
+            seen=number,
+            is_whole=True if is_at_beginning else None,
+            has_ended=job.status.is_terminal and number == job.seq,
+        )
 
     @property
     def reads_from(self) -> int:
@@ -73,6 +80,11 @@ class Place:
         if self.is_whole is None:
             return seq.first_in(seq.epoch_of(self.seen))
         return max(1, self.seen)
+
+    def is_next(self, number: int) -> bool:
+        """Whether nothing can lie between the place and a number."""
+        is_redrive = self.has_ended and number == seq.next_first(seq.epoch_of(self.seen))
+        return number == self.seen + 1 or is_redrive
 
     def hear(self, heard: Heard) -> Verdict:
         """Take an event that comes live."""
@@ -86,7 +98,7 @@ class Place:
             or (heard.kind is EventType.DELTA and self.owes_gap)
         ):
             return Verdict.CATCH_UP
-        self.seen = heard.seq
+        self.seen, self.has_ended = heard.seq, heard.kind.is_terminal
         if heard.kind is EventType.DELTA and not self.is_whole:
             return Verdict.DROP
         self.told = heard.seq
@@ -164,11 +176,11 @@ class CatchUp:
     def _advance(self, event: Told, is_covered: bool) -> Iterator[Told]:  # noqa: FBT001 - private, two callers
         """Tell one event, and before it what is missing."""
         place = self._place
-        if event.seq != place.seen + 1 and not (is_covered and seq.is_first(event.seq)):
+        if not (place.is_next(event.seq) or (is_covered and seq.is_first(event.seq))):
             yield from self._bridge(event)
         if seq.is_first(event.seq):
             place.is_whole, place.owes_gap = True, False
-        place.seen = event.seq
+        place.seen, place.has_ended = event.seq, event.kind.is_terminal
         if event.kind is EventType.DELTA and not place.is_whole:
             if place.owes_gap:
                 yield self._gap(event.seq)

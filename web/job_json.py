@@ -10,7 +10,7 @@ from jobs.times import written_time
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from jobs.job import Job, JobError, Payload, Usage
+    from jobs.job import Job, JobError, Payload, Result, Usage
     from jobs.ports import Clock, ObjectStore
 
 _MAX_RETRY_AFTER = 60
@@ -39,7 +39,7 @@ class JobWriter:
             "started_at": written_time(job.started_at) if job.started_at else None,
             "ended_at": written_time(job.ended_at) if job.ended_at else None,
             "error": _write_error(job.error) if job.error else None,
-            "result": self._write_payload(result.payload) if result else None,
+            "result": self._write_whole(job, result) if result else None,
             "usage": _write_usage(result.usage) if result and result.usage else None,
             "stop_reason": result.stop_reason if result else None,
             "metadata": dict(job.metadata),
@@ -57,7 +57,7 @@ class JobWriter:
         if result is None:
             return None
         if isinstance(result.payload, Inline) and result.payload.size > _LONGEST_TEXT_IN_EVENT:
-            return {"url": links_of(job)["result"], "bytes": result.payload.size}
+            return {"url": text_link_of(job), "bytes": result.payload.size}
         return self._write_payload(result.payload)
 
     def version_of(self, job: Job) -> str:
@@ -80,6 +80,16 @@ class JobWriter:
     def sign(self, payload: Stored) -> str:
         """Make a fresh URL for a stored payload."""
         return self._objects.sign(payload.key, lifetime=self._url_lifetime)
+
+    def _write_whole(self, job: Job, result: Result) -> dict[str, object]:
+        """Write the text, and where the JSON is in which a native answer came."""
+        written = self._write_payload(result.payload)
+        if result.raw is not None:
+            written["raw"] = {
+                "url": f"{links_of(job)['result']}?form=raw",
+                "bytes": result.raw.size,
+            }
+        return written
 
     def _write_payload(self, payload: Payload) -> dict[str, object]:
         match payload:
@@ -123,6 +133,12 @@ def links_of(job: Job) -> dict[str, str]:
         "result": f"{here}/result",
         "cancel": f"{here}/cancel",
     }
+
+
+def text_link_of(job: Job) -> str:
+    """Say where an ended job's text is, whatever else its result has."""
+    link = links_of(job)["result"]
+    return f"{link}?form=text" if job.result and job.result.raw else link
 
 
 def retry_after_seconds(job: Job, now: datetime) -> int | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from jobs.job import JobStatus
-from web.described import Count, Described, JobIdText, Time, TraceIdText
+from web.described import Count, Described, JobIdText, Time, TraceIdText, never_null
 
 
 class JobErrorObject(Described):
@@ -16,11 +17,19 @@ class JobErrorObject(Described):
     retryable: bool
 
 
+class RawUrl(Described):
+    """The JSON of a native answer, behind a presigned URL or where this server gives it."""
+
+    url: str
+    bytes: Count
+
+
 class ResultText(Described):
-    """A result in the answer itself."""
+    """A result in the answer itself; `raw` is there where the body was native."""
 
     text: str
     bytes: Count
+    raw: RawUrl | SkipJsonSchema[None] = Field(default=None, json_schema_extra=never_null)
 
 
 class ResultUrl(Described):
@@ -29,6 +38,7 @@ class ResultUrl(Described):
     url: str
     url_expires_at: Time
     bytes: Count
+    raw: RawUrl | SkipJsonSchema[None] = Field(default=None, json_schema_extra=never_null)
 
 
 class ResultLink(Described):

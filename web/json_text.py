@@ -12,6 +12,7 @@ from web.errors import MalformedBody
 
 MAX_DEPTH = 64  # Bedrock's deepest documents stay far below; Python's own limit is never met
 MAX_VALUES = 200_000  # a body of 25 MB that is nothing but brackets would block its process
+_BETWEEN = " \t\r\n:,"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 # A path as a linked list, so that a big body costs no string a value.
@@ -31,9 +32,32 @@ def parse_json(data: bytes) -> object:
     return value
 
 
+def text_of_member(data: bytes, name: str) -> str | None:
+    """Give a member of an object, which `parse_json` has read, to the character as it was sent."""
+    text = data.decode()
+    decoder = json.JSONDecoder()
+    at = text.index("{") + 1
+    while True:
+        start = _after_signs(text, at)
+        if text[start] == "}":
+            return None
+        key, at = decoder.raw_decode(text, start)
+        start = _after_signs(text, at)
+        _, at = decoder.raw_decode(text, start)
+        if key == name:
+            return text[start:at]
+
+
 def write_json(value: object) -> str:
     """Write a value compactly, with its text readable."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _after_signs(text: str, at: int) -> int:
+    """Skip what stands between an object's names and values; the text is JSON already."""
+    while text[at] in _BETWEEN:
+        at += 1
+    return at
 
 
 def _decode(data: bytes) -> str:

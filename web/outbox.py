@@ -31,9 +31,10 @@ class Ending:
 class Outbox:
     """A socket's frames on their way out.
 
-    `offer` and `end` never wait. A writer runs only while there is something to write, so an idle
-    socket costs no greenlet. A socket that is offered more than MAX_BYTES or MAX_FRAMES ahead of
-    its peer loses what waits and is closed with 4408.
+    `offer` and `end` never wait. A frame that the connection takes at once is written at once: one
+    event for a thousand sockets need not start a thousand writers. A writer runs only while
+    something waits, so an idle socket costs no greenlet. A socket that is offered more than
+    MAX_BYTES or MAX_FRAMES ahead of its peer loses what waits and is closed with 4408.
     """
 
     def __init__(self, wire: Wire, spawn: Callable[[Callable[[], object]], object]) -> None:
@@ -46,10 +47,15 @@ class Outbox:
         self._has_ended = False
         self.ending: Ending | None = None
 
-    def offer(self, frame: bytes) -> None:
-        """Send a frame as soon as those before it are out; after an ending, never."""
+    def offer(self, frame: bytes, *, more: bool = False) -> None:
+        """Send a frame as soon as those before it are out; after an ending, never.
+
+        `more` says that others follow: they are written together.
+        """
         with self._changed:
             if self.ending is not None or self._has_ended:
+                return
+            if not more and not self._is_writing and self._wire.send_now(frame):
                 return
             if self._waiting and self._would_overflow(frame):
                 self._waiting.clear()

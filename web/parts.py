@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.ports import Log
+from jobs.receiver import PushTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,4 +75,5 @@ class WebParts:
     url_lifetime: timedelta
     longest_retention: timedelta
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
+    push: PushTerms = field(default_factory=PushTerms)
     allowed_origins: frozenset[str] = field(default_factory=frozenset)

@@ -132,9 +132,10 @@ class SocketListener:
         """Read every job on that has a hole. Raises Unavailable."""
         with self._lock:
             waiting = [job_id for job_id, watch in self._watches.items() if watch.held is not None]
-            tells_of_gap = self._has_missed_some and not self._watches
+            tells_of_gap = self._has_missed_some
         if tells_of_gap:
-            self._tell_of_a_gap()
+            with self._turn:
+                self._tell_of_a_gap()
         for job_id in waiting:
             self._outbox.wait_for_room()
             with self._turn:
@@ -172,7 +173,7 @@ class SocketListener:
     def _send(self, watch: Watch, messages: list[str]) -> None:
         for message in messages:
             self._outbox.wait_for_room()  # a log may be longer than what an outbox holds
-            self._outbox.offer(text_frame(message))
+            self._outbox.offer(text_frame(message), more=len(messages) > 1)
         with self._lock:
             held, watch.held = watch.held or [], None
             for heard, frame in held:
@@ -204,6 +205,9 @@ class SocketListener:
         self._hub.leave(topic_of_job(job_id), self)
 
     def _tell_of_a_gap(self) -> None:
+        """Say so to whoever watches no job by name: a job that is watched is read."""
+        if self._watches:
+            return
         self._hub.confirm(topic_of_user(self.user))
         detail = "events of your jobs may have been missed; read the jobs that matter again"
         self._outbox.offer(text_frame(error(code="events_missed", detail=detail)))

@@ -23,7 +23,7 @@ from web.problems import detail_of
 from web.routes import Route, the_caller
 from web.sockets import Conversation
 from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
-from web.wire_socket import WireSocket, reader_thread
+from web.wire_socket import Reader, Readiness, WireSocket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,8 @@ class SocketRoutes:
         app.config["SOCK_SERVER_OPTIONS"] = {
             "ping_interval": PING_SECONDS,
             "max_message_size": MAX_MESSAGE_CHARACTERS,
-            "thread_class": reader_thread,
+            "thread_class": Reader,
+            "selector_class": Readiness,
             "subprotocols": [SUBPROTOCOL],
         }
         app.before_request(self._admit)

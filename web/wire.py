@@ -12,11 +12,9 @@ from wsproto.utilities import LocalProtocolError
 from web.wire_socket import LINGER_SECONDS
 
 if TYPE_CHECKING:
-    import threading
-
     from simple_websocket import Server
 
-    from web.wire_socket import WireSocket
+    from web.wire_socket import Reader, WireSocket
 
 MAX_MESSAGE_CHARACTERS = 64 * 1024
 PING_SECONDS = 25
@@ -37,6 +35,9 @@ class Wire(Protocol):
 
     def send(self, frames: bytes) -> None:
         """Write whole frames, one caller at a time. Raises OSError, and then always."""
+
+    def send_now(self, frames: bytes) -> bool:
+        """Write whole frames if that takes no waiting, and say whether they were taken."""
 
     def close(self, code: int, reason: str) -> None:
         """Say why we close, if it can still be said. Raises OSError."""
@@ -78,6 +79,8 @@ class ServerWire:
         simple-websocket sets its event before it notes that it is no longer connected (ws.py,
         "Message is too big"), and so could leave a reader waiting for ever.
         """
+        # What parsed the handshake is not needed again, and holds 4 KB.
+        self._server.ws = self._server.ws.connection
         self._sock.attend(
             has_room=self._has_room,
             on_end=self._server.event.set,
@@ -101,6 +104,10 @@ class ServerWire:
             raise BrokenPipeError("the connection has ended")
         self._sock.send(frames)
 
+    def send_now(self, frames: bytes) -> bool:
+        """Write whole frames if that takes no waiting."""
+        return bool(self._server.connected) and self._sock.send_now(frames)
+
     def close(self, code: int, reason: str) -> None:
         """Say why we close."""
         self._is_closing = True
@@ -123,7 +130,7 @@ class ServerWire:
         """
         if not self._sock.ended.wait(LINGER_SECONDS):
             self._sock.abort()
-        reader: threading.Thread = self._server.thread
+        reader: Reader = self._server.thread
         reader.join()
 
     def _has_room(self) -> bool:

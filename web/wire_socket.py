@@ -12,7 +12,9 @@ wrong under gevent (its issues #34 and #45, and its source, ws.py):
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -20,8 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from simple_websocket import ConnectionClosed
 
+from web.background import spawn, wait_until_readable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from web.background import Running
 
 WRITE_SECONDS = 10.0  # for one call of `send`: some frames, 64 KiB or one larger message
 # Linux doubles it. Left to itself it grows to 4 MB a slow reader, and says that there is room again
@@ -45,6 +51,8 @@ class WireSocket:
         self._lock = threading.Lock()
         self._has_greeted = False
         self._is_broken = False
+        self._rest = b""  # of what `send_now` could write in part only
+        self._is_plain = not isinstance(sock, ssl.SSLSocket)
         self._has_room: Callable[[], bool] = lambda: True
         self._on_end: Callable[[], object] = lambda: None
         self.ended = threading.Event()
@@ -57,9 +65,11 @@ class WireSocket:
 
     def send(self, data: bytes) -> int:
         """Write all of `data` within WRITE_SECONDS; after a failure nothing is written again."""
+        size = len(data)
         with self._lock:
             if self._is_broken:
                 raise BrokenPipeError(errno.EPIPE, "an earlier write has failed")
+            data, self._rest = self._rest + data, b""
             if not self._has_greeted:
                 data, self._has_greeted = self._with_headers(data), True
                 self._sock.settimeout(WRITE_SECONDS)
@@ -69,7 +79,33 @@ class WireSocket:
             except BaseException:  # a time-out, a kill: half a frame may be out
                 self.abort()
                 raise
-        return len(data)
+        return size
+
+    def send_now(self, data: bytes) -> bool:
+        """Write `data` if that takes no waiting, and say whether it did.
+
+        Where the kernel takes only a part, the rest is on its way and goes before all else.
+        """
+        if not (self._is_plain and self._has_greeted and self._lock.acquire(blocking=False)):
+            return False
+        try:
+            if self._is_broken or self._rest:
+                return False
+            # The descriptor waits for nothing: `send` has set a time-out. The socket's own `send`
+            # would wait, gevent's as well as a thread's.
+            written = os.write(self._sock.fileno(), data)
+            if written < len(data):
+                self._rest = data[written:]
+                spawn(self._send_rest)
+        except OSError:  # no room, or the end; the next `send` meets it again
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def _send_rest(self) -> None:
+        with suppress(OSError):  # which ends the connection, and is met by the next `send`
+            self.send(b"")
 
     def recv(self, size: int) -> bytes:
         """Read; a peer that sends faster than it is answered waits here, and then TCP makes it."""
@@ -108,19 +144,55 @@ class WireSocket:
         return data.replace(_END_OF_HEAD, lines.encode("latin-1") + _END_OF_HEAD, 1)
 
 
-def reader_thread(target: Callable[[], object]) -> threading.Thread:
-    """Make simple-websocket's reader; however it ends, its server learns that it has ended.
+class Readiness:
+    """What simple-websocket wants of a selector: to wait for its one socket.
+
+    A real one is several dictionaries and, under gevent, more frames on the reader's stack.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+
+    def register(self, sock: WireSocket, _events: int, _data: object) -> None:
+        """Remember the socket. Raises ValueError where it is closed."""
+        self._descriptor = sock.fileno()
+        if self._descriptor < 0:
+            raise ValueError("the socket is closed")
+
+    def select(self, timeout: float) -> list[int]:
+        """Wait `timeout` seconds at most; empty when nothing came."""
+        return [self._descriptor] if wait_until_readable(self._descriptor, timeout) else []
+
+    def close(self) -> None:
+        """Forget nothing: the descriptor is the server's."""
+
+
+class Reader:
+    """simple-websocket's reader; however it ends, its server learns that it has ended.
 
     Left to itself it dies without a word where its ping's time-out meets our own close.
     """
-    server: Any = target.__self__  # type: ignore[attr-defined] # Server._thread, a bound method
 
-    def read() -> None:
+    name = "reader"  # simple-websocket gives it another
+
+    def __init__(self, target: Callable[[], object]) -> None:
+        self._target = target
+        self._running: Running | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._running = spawn(self._read)
+
+    def join(self) -> None:
+        """Wait until nothing is read any more."""
+        if self._running is not None:
+            self._running.join()
+
+    def _read(self) -> None:
+        server: Any = self._target.__self__  # type: ignore[attr-defined] # Server._thread, a bound method
         try:
             with suppress(ConnectionClosed):
-                target()
+                self._target()
         finally:
             server.connected = False
             server.sock.close()
-
-    return threading.Thread(target=read, daemon=True)

@@ -108,7 +108,7 @@ class CeleryDeliveryQueue:
             self._celery,
             ANNOUNCE_TASK,
             ANNOUNCE_QUEUE,
-            [((key.job, key.event, key.trace), Message(fields={}, headers={})) for key in keys],
+            [((key.job, key.delivery, key.trace), Message(fields={}, headers={})) for key in keys],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.delivery import DeliveryKey, EventId
+from jobs.delivery import DeliveryId, DeliveryKey
 from jobs.errors import InvalidRequest
 from jobs.job import parse_job_id
 from jobs.task import read_task, write_task
@@ -42,13 +42,13 @@ def read_message(job_id: object, message: Message) -> Task:
     return read_task({**message.fields, "job_id": job_id, "trace": trace})
 
 
-def read_delivery_key(job_id: object, event_id: object, trace_id: object) -> DeliveryKey:
+def read_delivery_key(job_id: object, delivery_id: object, trace_id: object) -> DeliveryKey:
     """Read which delivery a task names. Raises InvalidRequest, as `read_message` does."""
-    texts = (job_id, event_id, trace_id)
+    texts = (job_id, delivery_id, trace_id)
     job = parse_job_id(job_id) if isinstance(job_id, str) else None
     if job is None or not all(isinstance(one, str) and one for one in texts):
         raise InvalidRequest("a task that names no delivery")
-    return DeliveryKey(job=job, event=EventId(str(event_id)), trace=TraceId(str(trace_id)))
+    return DeliveryKey(job=job, delivery=DeliveryId(str(delivery_id)), trace=TraceId(str(trace_id)))
 
 
 def headers_of(request: Mapping[str, object]) -> dict[str, str]:

@@ -32,7 +32,7 @@ class Messenger:
     def take(self, key: DeliveryKey) -> bool:
         """Deliver soon, if there is room, and say whether there is; never waits."""
         if self._closed.is_set() or not self._room.acquire(blocking=False):
-            self._parts.log.info("delivery_left_to_sweep", job_id=key.job, event_id=key.event)
+            self._parts.log.info("delivery_left_to_sweep", job_id=key.job, delivery_id=key.delivery)
             return False
         self._pool.submit(self._run, key)
         return True
@@ -48,11 +48,11 @@ class Messenger:
                 deliver(key, self._parts)
         except LonghaulError as error:
             self._parts.log.warning(
-                "delivery_waits", reason=str(error), job_id=key.job, event_id=key.event
+                "delivery_waits", reason=str(error), job_id=key.job, delivery_id=key.delivery
             )
         except Exception as error:  # noqa: BLE001 - a worker outlives any delivery
             self._parts.log.warning(
-                "delivery_broke", error=repr(error), job_id=key.job, event_id=key.event
+                "delivery_broke", error=repr(error), job_id=key.job, delivery_id=key.delivery
             )
         finally:
             self._room.release()

@@ -35,8 +35,8 @@ def register_tasks(celery: Celery, turnstile: Turnstile, messenger: Messenger, l
             log.warning("task_unreadable", reason=str(error))
 
     @celery.task(name=ANNOUNCE_TASK, shared=False)
-    def announce(job_id: object, event_id: object, trace_id: object, /) -> None:
+    def announce(job_id: object, delivery_id: object, trace_id: object, /) -> None:
         try:
-            messenger.take(read_delivery_key(job_id, event_id, trace_id))
+            messenger.take(read_delivery_key(job_id, delivery_id, trace_id))
         except InvalidRequest as error:
             log.warning("task_unreadable", reason=str(error))

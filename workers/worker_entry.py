@@ -10,6 +10,7 @@ from adapters.clock import SystemClock
 from adapters.kept_answers import AnswersInEither
 from adapters.logs import get_log
 from adapters.wiring import (
+    check_all_resources,
     open_deliver_parts,
     open_fenced_source,
     open_slots,
@@ -35,7 +36,7 @@ def main() -> None:
     """Run a worker until SIGTERM."""
     # As root in a container it says so in eight lines; the image is where that is decided.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
-    settings = read_settings_or_exit("worker")
+    settings = read_settings_or_exit("worker", check=check_all_resources)
     log, clock = get_log(), SystemClock()
     timers = Timers(clock=clock, log=log)
     parts, leases = open_worker_parts(

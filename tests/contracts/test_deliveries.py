@@ -13,11 +13,14 @@ import pytest
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.memory_deliveries import MemoryDeliveries
 from adapters.schema import deliveries_table, deliveries_table_name
-from jobs.delivery import HINT_GRACE, TRY_LEASE, Delivery, DeliveryState, EventId, Try
+from jobs.delivery import HINT_GRACE, TRY_LEASE, Delivery, DeliveryId, DeliveryState, Try
 from jobs.delivery_ports import ClaimedDelivery, Deliveries, DueDeliveries
+from jobs.due import due_shard
 from jobs.errors import DeliveryMoved, DeliveryNotFound, Misconfigured
 from jobs.events import Event, EventType
 from jobs.job import JobId, UserId
+from jobs.receiver import DeliveryKind, Receiver
+from jobs.times import written_time
 from tests.contracts.stories import REFUSED, START, a_trace, after, new_id
 
 if TYPE_CHECKING:
@@ -29,6 +32,13 @@ JOBS = "Contract_Announced"
 MOMENT = timedelta(milliseconds=1)
 CLAIMANTS = 8
 URL = "https://receiver.example/hook?x=%20"
+HOOK = Receiver(kind=DeliveryKind.WEBHOOK, address=URL)
+RECEIVERS = (
+    HOOK,
+    Receiver(kind=DeliveryKind.APIGATEWAY, address="L0SM9cOFvHcCIhw="),
+    Receiver(kind=DeliveryKind.EVENTBRIDGE),
+    Receiver(kind=DeliveryKind.IOT),
+)
 
 
 class Table(Deliveries, DueDeliveries, Protocol):
@@ -46,7 +56,9 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     clients.dynamodb.delete_table(TableName=deliveries_table_name(JOBS))
 
 
-def a_delivery(job_id: JobId | None = None, *, seq: int = 1_000_002) -> Delivery:
+def a_delivery(
+    job_id: JobId | None = None, *, seq: int = 1_000_002, receiver: Receiver = HOOK
+) -> Delivery:
     event = Event(
         job=job_id or new_id(),
         user=UserId("ann"),
@@ -57,13 +69,20 @@ def a_delivery(job_id: JobId | None = None, *, seq: int = 1_000_002) -> Delivery
         attempt=2,
         error=REFUSED,
     )
-    return Delivery.of(event, URL, now=START)
+    return Delivery.of(event, receiver, now=START)
 
 
 def added(table: Table) -> Delivery:
     delivery = a_delivery()
     table.add(delivery)
     return delivery
+
+
+def one_a_kind(table: Table, job_id: JobId) -> list[Delivery]:
+    made = [a_delivery(job_id, receiver=receiver) for receiver in RECEIVERS]
+    for delivery in made:
+        table.add(delivery)
+    return made
 
 
 def claim(table: Table, delivery: Delivery, seconds: float = 0) -> ClaimedDelivery:
@@ -95,6 +114,42 @@ def test_a_jobs_deliveries_come_the_oldest_first_and_no_others(table: Table) -> 
 
     assert table.of_job(job_id) == [sooner, later]
     assert table.of_job(new_id()) == []
+
+
+def test_one_end_has_a_delivery_a_kind_and_each_comes_back_as_it_was_added(table: Table) -> None:
+    made = one_a_kind(table, job_id := new_id())
+
+    table.add(made[-1])
+
+    assert table.of_job(job_id) == made
+    assert {one.event_id for one in made} == {f"{job_id}.1000002"}
+
+
+def test_each_kind_is_claimed_settled_and_replayed_by_itself(table: Table) -> None:
+    hook, connection, bus, topic = one_a_kind(table, job_id := new_id())
+    held = claim(table, bus)
+    gone = claim(table, connection)
+    disabled = replace(
+        gone.delivery, state=DeliveryState.DISABLED, not_before=None, due_at=None, failures=1
+    )
+
+    table.settle(gone, disabled)
+    again = table.replay(job_id, topic.id, after(5))
+
+    assert table.of_job(job_id) == [hook, disabled, held.delivery, again]
+    table.settle(held, held.delivery)  # nobody has fenced it out
+    assert claim(table, hook).delivery.tries == 1
+
+
+def test_each_kind_that_is_due_is_found_and_put_off_by_itself(table: Table) -> None:
+    made = one_a_kind(table, new_id())
+    found = table.find(START + HINT_GRACE, limit=10)
+    until = START + 2 * HINT_GRACE
+
+    assert table.put_off(found[0], until)
+
+    left = [one.id for one in table.find(START + HINT_GRACE, limit=10)]
+    assert sorted(left) == sorted({one.id for one in made} - {found[0].id})
 
 
 def test_a_claim_counts_the_try_and_keeps_others_out_until_its_end(table: Table) -> None:
@@ -198,7 +253,7 @@ def test_a_delivery_that_was_never_tried_or_is_over_can_be_replayed(table: Table
 
 def test_a_replay_of_what_is_not_there_says_so(table: Table) -> None:
     with pytest.raises(DeliveryNotFound):
-        table.replay(new_id(), EventId("job_1.7"), START)
+        table.replay(new_id(), DeliveryId("job_1.7"), START)
 
 
 def test_a_delivery_whose_task_was_lost_is_found_and_put_off_by_one(table: Table) -> None:
@@ -231,6 +286,44 @@ def test_on_dynamodb_a_delivery_outlives_its_tries(clients: Clients) -> None:
     [item] = clients.dynamodb.scan(TableName="Contract_Kept_Deliveries")["Items"]
 
     assert item["ExpiresAt"]["N"] == str(int((START + timedelta(days=8)).timestamp()))
+
+
+def test_on_dynamodb_a_webhooks_row_from_before_there_were_other_kinds_stays_readable(
+    clients: Clients,
+) -> None:
+    clients.dynamodb.create_table(**deliveries_table("Contract_Older"))
+    table = DynamoDBDeliveries(
+        client=clients.dynamodb, jobs="Contract_Older", retention=timedelta(days=1)
+    )
+    job_id = new_id()
+    clients.dynamodb.put_item(
+        TableName="Contract_Older_Deliveries",
+        Item={
+            "JobId": {"S": job_id},
+            "EventId": {"S": f"{job_id}.1000002"},
+            "Kind": {"S": "webhook"},
+            "Url": {"S": URL},
+            "UserId": {"S": "ann"},
+            "EventType": {"S": "job.completed"},
+            "Seq": {"N": "1000002"},
+            "At": {"S": written_time(START)},
+            "Attempt": {"N": "1"},
+            "TraceId": {"S": a_trace().id},
+            "State": {"S": "due"},
+            "Tries": {"N": "0"},
+            "Failures": {"N": "0"},
+            "NotBefore": {"S": written_time(START)},
+            "DueAt": {"S": written_time(START + HINT_GRACE)},
+            "DueShard": {"S": due_shard(job_id)},
+            "Log": {"L": []},
+        },
+    )
+
+    [delivery] = table.of_job(job_id)
+
+    assert (delivery.receiver, delivery.id) == (HOOK, f"{job_id}.1000002")
+    assert claim(table, delivery).delivery.tries == 1
+    assert table.replay(job_id, delivery.id, START).state is DeliveryState.DUE
 
 
 def test_on_dynamodb_a_table_that_is_missing_is_misconfigured(clients: Clients) -> None:

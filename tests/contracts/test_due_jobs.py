@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,7 @@ from adapters.memory import MemoryJobStore
 from adapters.schema import feed_table_name
 from jobs.due import ANNOUNCE_GRACE, DISPATCH_GRACE, RETRY_GRACE, next_due_at
 from jobs.outcome import Redriven
+from jobs.receiver import DeliveryKind, Receiver
 from jobs.timeline import Step, StepName
 from tests.builders import RecordingLog
 from tests.contracts.stories import (
@@ -201,8 +202,19 @@ def test_of_sweepers_that_race_each_job_goes_to_one(table: Table) -> None:
 
 
 @pytest.mark.parametrize("end", [completed, failed])
-def test_an_ended_job_with_a_webhook_is_due_until_it_is_let_go(table: Table, end: type) -> None:
-    job = replace(a_job(), webhook="https://receiver.example/hook")
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"webhook": "https://receiver.example/hook"},
+        {"also_tell": (Receiver(kind=DeliveryKind.EVENTBRIDGE),)},
+    ],
+)
+def test_an_ended_job_with_a_receiver_is_due_until_it_is_let_go(
+    table: Table,
+    end: type,
+    told: dict[str, Any],
+) -> None:
+    job = replace(a_job(), **told)
     table.store.add(job)
     held = claim(table.store, job.id)
     ended = table.store.settle(held, end(held, after(5)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapters import redis_log
 from adapters.memory import MemoryEvents
 from adapters.redis_events import RedisEventBus, connect_redis
 from adapters.redis_log import RedisEventLog
@@ -52,6 +53,14 @@ def logged(request: pytest.FixtureRequest) -> Iterator[Logged]:
     stand_ins: LocalStack = request.getfixturevalue("stand_ins")
     with connect_redis(stand_ins.redis_url, connections=4) as client:
         yield Logged(RedisEventBus(client, RecordingLog()), RedisEventLog(client))
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
 def test_what_was_told_can_be_read_as_it_was_told(logged: Logged) -> None:
@@ -126,11 +135,68 @@ def test_a_log_in_redis_does_not_stay_for_ever(stand_ins: LocalStack) -> None:
     assert 600 < ended_for <= 900
 
 
-def test_a_redis_that_is_away_is_unavailable_and_its_events_are_logged_later(
-    tmp_path: Path,
+def test_a_late_word_does_not_make_the_log_of_an_ended_job_stay(stand_ins: LocalStack) -> None:
+    job_id = new_id()
+    with connect_redis(stand_ins.redis_url, connections=4) as client:
+        logged = Logged(RedisEventBus(client, RecordingLog()), RedisEventLog(client))
+        logged.tell(job_id, 1_000_001, kind=EventType.STARTED)
+        logged.tell(job_id, 2_000_001, kind=EventType.CANCELLED)
+
+        logged.tell(job_id, 1_000_002, 1_000_003)  # its worker has not heard of it yet
+
+        assert 600 < client.ttl(f"longhaul:log:{job_id}") <= 900
+        logged.tell(job_id, 3_000_001, kind=EventType.QUEUED)  # it is redriven
+        assert client.ttl(f"longhaul:log:{job_id}") > 86_400
+
+
+def test_nothing_is_left_in_redis_of_jobs_that_ended_long_ago(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = RedisServer(tmp_path)
-    server.start()
+    monkeypatch.setattr(redis_log, "_ENDED_SECONDS", 1)
+    with connect_redis(own_redis.url, connections=4) as client:
+        logged = Logged(RedisEventBus(client, RecordingLog()), RedisEventLog(client))
+        for _ in range(100):
+            job_id = new_id()
+            logged.tell(job_id, 1, kind=EventType.QUEUED)
+            logged.tell(job_id, *range(1_000_001, 1_000_050))
+            logged.tell(job_id, 1_000_050, kind=EventType.COMPLETED)
+        assert client.dbsize() > 0
+
+        wait_until(lambda: client.dbsize() == 0, "the logs to go")
+
+
+def test_a_log_is_bounded_and_keeps_what_came_last(own_redis: RedisServer) -> None:
+    job_id = new_id()
+    last = 1_000_000 + redis_log.MOST_EVENTS + 2_000
+    with connect_redis(own_redis.url, connections=4) as client:
+        logged = Logged(RedisEventBus(client, RecordingLog()), RedisEventLog(client))
+        for first in range(1_000_001, last, 1_000):
+            logged.tell(job_id, *range(first, first + 1_000))
+        numbers = logged.numbers(job_id)
+
+    assert redis_log.MOST_EVENTS <= len(numbers) < redis_log.MOST_EVENTS + 1_000
+    assert numbers == list(range(last - len(numbers) + 1, last + 1))
+
+
+def test_what_a_full_redis_refuses_is_logged_once_there_is_room(own_redis: RedisServer) -> None:
+    job_id = new_id()
+    with connect_redis(own_redis.url, connections=4) as client:
+        log = RecordingLog()
+        logged = Logged(RedisEventBus(client, log), RedisEventLog(client))
+        client.config_set("maxmemory", 1)
+        logged.tell(job_id, 1, 2)
+        wait_until(lambda: log.lines, "the refusal")
+        client.config_set("maxmemory", 0)
+
+        wait_until(lambda: logged.numbers(job_id) == [1, 2], "the events")
+
+    assert [line.event for line in log.lines] == ["publish_waits", "publish_goes_on"]
+
+
+def test_a_redis_that_is_away_is_unavailable_and_its_events_are_logged_later(
+    own_redis: RedisServer,
+) -> None:
+    server = own_redis
     with connect_redis(server.url, connections=4) as client:
         logged = Logged(RedisEventBus(client, RecordingLog()), RedisEventLog(client))
         job_id = new_id()
@@ -140,7 +206,6 @@ def test_a_redis_that_is_away_is_unavailable_and_its_events_are_logged_later(
             logged.log.read(job_id, start=1)
         server.start()
         wait_until(lambda: logged.numbers(job_id) == [1, 2], "the events")
-    server.kill()
 
 
 def test_a_log_that_is_forgotten_is_empty_and_others_stay(logged: Logged) -> None:

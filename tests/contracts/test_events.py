@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
 from adapters.memory import MemoryEvents
-from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
+from adapters.redis_events import PlainPubSub, RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_nudges import RedisNudges
 from jobs.errors import Unavailable
 from jobs.events import Event, EventType, message_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.stack import LocalStack
 
 TOLD_WITHIN_SECONDS = 4.0  # "never blocks for long"; a socket's time-out is three
+AHEAD = 1_000  # of its listener, in events: far from what the bus drops because its outbox is full
 TRACE = a_trace()
 ANN = UserId("ann")
 
@@ -250,13 +252,15 @@ def test_a_topic_that_comes_and_goes_misses_nothing_while_it_is_there(both: Bus)
 def test_topics_may_be_added_by_many_while_events_flow(both: Bus) -> None:
     busy, stop = new_id(), threading.Event()
     both.source.add(topic_of_job(busy))
-    told = itertools.count(1)
+    told, heard_before = itertools.count(1), len(both.listener.heard)
 
     def flow() -> int:
         seq = 0
         while not stop.is_set():
             seq = next(told)
             both.tell(busy, seq)
+            enough = heard_before + seq - AHEAD
+            wait_until(lambda: len(both.listener.heard) >= enough, "the listener to keep up")  # noqa: B023 - asked at once
         return seq
 
     def add_ten(_: int) -> list[JobId]:
@@ -317,6 +321,46 @@ def test_a_watcher_learns_that_its_connection_was_cut_while_redis_stayed(
         both.tell(job_id, 1)
         both.hears(topic_of_job(job_id), [1])
         operator.close()
+
+
+def test_topics_may_be_added_by_many_while_connections_are_cut(own_redis: RedisServer) -> None:
+    topics = [topic_of_job(new_id()) for _ in range(200)]
+    with (
+        on_redis(own_redis.url) as both,
+        ThreadPoolExecutor(8) as pool,
+        connect_redis(own_redis.url, connections=1) as operator,
+    ):
+        for start in range(0, len(topics), 20):
+            adding = [pool.submit(both.source.add, topic) for topic in topics[start : start + 20]]
+            operator.client_kill_filter(_type="pubsub")
+            for added in adding:
+                added.result(timeout=20)
+
+        wait_until(lambda: both.listener.touch_lost, "the loss to be told")
+        for topic in topics:
+            both.source.add(topic)  # waits until it is confirmed again
+        assert operator.pubsub_numsub(*topics) == [(topic.encode(), 1) for topic in topics]
+
+
+def test_a_subscription_that_broke_is_not_mended_by_who_adds_to_it(own_redis: RedisServer) -> None:
+    """redis-py would: from any thread, beside the reader's, which gevent refuses to both."""
+    with connect_redis(own_redis.url, connections=4) as client:
+        pubsub = PlainPubSub(client.connection_pool)
+        pubsub.subscribe("one")
+
+        client.client_kill_filter(_type="pubsub")
+
+        wait_until(lambda: is_refused(pubsub), "the break to be met")
+        assert is_refused(pubsub)
+        pubsub.close()
+
+
+def is_refused(pubsub: PlainPubSub) -> bool:
+    try:
+        pubsub.subscribe("another")
+    except redis.ConnectionError:
+        return True
+    return False
 
 
 def test_whoever_reads_again_once_touch_was_lost_misses_nothing_after(

@@ -124,6 +124,14 @@ def test_any_answer_is_found_as_it_was(
     assert place.kept.find(answer.job, 1) == answer
 
 
+def test_a_native_answer_is_found_with_its_own_json(place: Place) -> None:
+    answer = an_answer(raw='{"completion": "Zoë ☕ \\ud83d"}')
+
+    place.kept.keep(answer)
+
+    assert place.kept.find(answer.job, 1) == answer
+
+
 def test_what_nobody_kept_is_not_found(place: Place) -> None:
     answer = an_answer()
     place.kept.keep(answer)

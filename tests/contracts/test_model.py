@@ -1,11 +1,15 @@
-"""jobs.ports.Model and Answering, as a script and on the Bedrock stand-in."""
+"""jobs.ports.Model and Answering, as a script and on the Bedrock stand-in.
+
+On Bedrock each promise holds for both calls: Converse's, and a native body's.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +17,7 @@ import pytest
 from adapters.aws import connect_bedrock
 from adapters.bedrock import BedrockModel
 from jobs.errors import ModelError
-from jobs.job import InferenceConfig, JobId, ModelId
+from jobs.job import InferenceConfig, ModelId
 from jobs.ports import Invocation, Model
 from jobs.prompt import Prompt
 from tests.builders import Answer, ScriptedModel, rejected, stream_broke, throttled
@@ -38,6 +42,12 @@ class Case:
 
 ANSWERS = Case(
     script=lambda: Answer(pieces=("Zoë drinks ", TEXT[11:]), usage=(7, 9)), faults=f"echo={TEXT}"
+)
+RAW = Case(
+    script=lambda: Answer(
+        pieces=("Zoë drinks",), raw='{"content":[{"type":"text","text":"Zoë drinks"}]}'
+    ),
+    faults="echo=Zoë drinks",
 )
 MAX_TOKENS = Case(
     script=lambda: Answer(pieces=("One", " word"), stop_reason="max_tokens"), faults="tokens=50"
@@ -68,23 +78,13 @@ class Asked:
 
 
 Ask = Callable[..., Asked]
+Invoking = Callable[..., Invocation]
+OnBedrock = Callable[[str], Asked]
 
 
-@pytest.fixture(params=["scripted", "bedrock"])
-def ask(request: pytest.FixtureRequest) -> Ask:
-    if request.param == "scripted":
-        return lambda case, **config: Asked(
-            model=ScriptedModel(case.script()), invocation=invocation(case.faults, **config)
-        )
-    clients: Clients = request.getfixturevalue("clients")
-    return lambda case, **config: Asked(
-        model=BedrockModel(client=clients.bedrock), invocation=invocation(case.faults, **config)
-    )
-
-
-def invocation(faults: str, *, job_id: JobId | None = None, **config: Any) -> Invocation:  # noqa: ANN401 - an InferenceConfig's own fields
+def converse(faults: str, **config: Any) -> Invocation:  # noqa: ANN401 - an InferenceConfig's own fields
     return Invocation(
-        job=job_id or new_id(),
+        job=new_id(),
         attempt=1,
         model=ModelId("amazon.nova-lite-v1:0"),
         prompt=Prompt(text=f"Say it. <<stand-in: {faults}>>"),
@@ -93,8 +93,36 @@ def invocation(faults: str, *, job_id: JobId | None = None, **config: Any) -> In
     )
 
 
-def on_bedrock(clients: Clients, faults: str) -> Asked:
-    return Asked(model=BedrockModel(client=clients.bedrock), invocation=invocation(faults))
+def native(faults: str, *, max_tokens: int = 1_000) -> Invocation:
+    body = {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": max_tokens,
+        "messages": [{"role": "user", "content": f"Say it. <<stand-in: {faults}>>"}],
+    }
+    return replace(converse(faults), prompt=Prompt(body=json.dumps(body)))
+
+
+@pytest.fixture(params=["scripted", "converse", "native"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    if request.param == "scripted":
+        return lambda case, **config: Asked(
+            model=ScriptedModel(case.script()), invocation=converse(case.faults, **config)
+        )
+    model = BedrockModel(client=request.getfixturevalue("clients").bedrock)
+    invoking = native if request.param == "native" else converse
+    return lambda case, **config: Asked(model=model, invocation=invoking(case.faults, **config))
+
+
+@pytest.fixture(params=["converse", "native"])
+def invocation(request: pytest.FixtureRequest) -> Invoking:
+    return native if request.param == "native" else converse
+
+
+@pytest.fixture
+def on_bedrock(clients: Clients, invocation: Invoking) -> OnBedrock:
+    return lambda faults: Asked(
+        model=BedrockModel(client=clients.bedrock), invocation=invocation(faults)
+    )
 
 
 def test_the_pieces_together_are_the_text(ask: Ask) -> None:
@@ -121,6 +149,20 @@ def test_a_limit_on_tokens_is_told_as_the_reason(ask: Ask) -> None:
         list(answering)
 
         assert answering.stop_reason == "max_tokens"
+
+
+def test_only_a_native_answer_has_its_own_json_and_only_at_its_end(ask: Ask) -> None:
+    asked = ask(RAW)
+
+    with asked.model.invoke(asked.invocation) as answering:
+        before = answering.raw
+        text = "".join(answering)
+
+        assert before is None
+        if isinstance(asked.model, BedrockModel) and asked.invocation.prompt.body is None:
+            assert answering.raw is None
+        else:
+            assert json.loads(answering.raw or "")["content"] == [{"type": "text", "text": text}]
 
 
 def test_throttling_is_a_definite_refusal(ask: Ask) -> None:
@@ -167,15 +209,17 @@ def test_closing_more_than_once_is_closing(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("faults", ["tokens=50; cut_after=2", "tokens=50; garble_after=2"])
-def test_on_bedrock_an_answer_that_breaks_off_may_be_paid(clients: Clients, faults: str) -> None:
-    error = on_bedrock(clients, faults).error()
+def test_on_bedrock_an_answer_that_breaks_off_may_be_paid(
+    on_bedrock: OnBedrock, faults: str
+) -> None:
+    error = on_bedrock(faults).error()
 
     assert error.may_be_paid
     assert error.retryable
 
 
-def test_on_bedrock_the_whole_text_is_the_answers(clients: Clients) -> None:
-    asked = on_bedrock(clients, "tokens=500")
+def test_on_bedrock_the_whole_text_is_the_answers(on_bedrock: OnBedrock) -> None:
+    asked = on_bedrock("tokens=500")
 
     with asked.model.invoke(asked.invocation) as answering:
         words = "".join(answering).split(" ")
@@ -185,9 +229,9 @@ def test_on_bedrock_the_whole_text_is_the_answers(clients: Clients) -> None:
 
 
 def test_on_bedrock_closing_wakes_a_reader_that_waits(
-    clients: Clients, stand_ins: LocalStack
+    on_bedrock: OnBedrock, stand_ins: LocalStack
 ) -> None:
-    asked = on_bedrock(clients, "tokens=50; stall_after=3")
+    asked = on_bedrock("tokens=50; stall_after=3")
     pieces: list[str] = []
     errors: list[ModelError] = []
 
@@ -221,16 +265,18 @@ def test_on_bedrock_closing_wakes_a_reader_that_waits(
     ["throttle_first=9", "internal_error_first=9", "unavailable_first=9", "tokens=9; cut_after=1"],
 )
 def test_on_bedrock_a_failed_call_is_one_call(
-    clients: Clients, stand_ins: LocalStack, faults: str
+    on_bedrock: OnBedrock, stand_ins: LocalStack, faults: str
 ) -> None:
-    asked = on_bedrock(clients, faults)
+    asked = on_bedrock(faults)
 
     asked.error()
 
     assert len(stand_ins.model_calls(asked.invocation.job)) == 1
 
 
-def test_on_bedrock_a_time_out_is_one_call_and_may_be_paid(stand_ins: LocalStack) -> None:
+def test_on_bedrock_a_time_out_is_one_call_and_may_be_paid(
+    stand_ins: LocalStack, invocation: Invoking
+) -> None:
     with environ_of(stand_ins.environ):
         client = connect_bedrock(connections=1, read_timeout=READ_TIMEOUT_SECONDS)
     asked = Asked(
@@ -246,9 +292,9 @@ def test_on_bedrock_a_time_out_is_one_call_and_may_be_paid(stand_ins: LocalStack
 
 
 def test_on_bedrock_the_call_carries_the_job_and_the_attempt(
-    clients: Clients, stand_ins: LocalStack
+    on_bedrock: OnBedrock, stand_ins: LocalStack
 ) -> None:
-    asked = on_bedrock(clients, "tokens=2")
+    asked = on_bedrock("tokens=2")
 
     asked.text()
 
@@ -260,7 +306,9 @@ def test_on_bedrock_the_call_carries_the_job_and_the_attempt(
     )
 
 
-def test_a_model_that_cannot_be_reached_was_not_paid(stand_ins: LocalStack) -> None:
+def test_a_model_that_cannot_be_reached_was_not_paid(
+    stand_ins: LocalStack, invocation: Invoking
+) -> None:
     nowhere = {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:1"}
     with environ_of({**stand_ins.environ, **nowhere}):
         client = connect_bedrock(connections=1, read_timeout=READ_TIMEOUT_SECONDS)
@@ -269,3 +317,27 @@ def test_a_model_that_cannot_be_reached_was_not_paid(stand_ins: LocalStack) -> N
 
     assert (error.error_code, error.may_be_paid) == ("model_unreachable", False)
     client.close()
+
+
+def test_on_bedrock_a_native_body_arrives_byte_for_byte(clients: Clients) -> None:
+    sent = (
+        '{ "anthropic_version":"bedrock-2023-05-31",\n "temperature": 1.0, "top_p": 1e0,'
+        ' "max_tokens":5, "messages": [{"content": "Zo\\u00eb ☕", "role": "user"}] }'
+    )
+    arrived: list[object] = []
+
+    def note(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's own
+        arrived.append(request.body)
+
+    asked = Asked(
+        model=BedrockModel(client=clients.bedrock),
+        invocation=replace(converse(""), prompt=Prompt(body=sent)),
+    )
+    clients.bedrock.meta.events.register("before-send.bedrock-runtime", note)
+    try:
+        text = asked.text()
+    finally:
+        clients.bedrock.meta.events.unregister("before-send.bedrock-runtime", note)
+
+    assert text
+    assert arrived == [sent.encode()]

@@ -177,6 +177,14 @@ def web(tmp_path: Path) -> Iterator[WebProcess]:
     process.stop()
 
 
+@pytest.fixture(scope="module")
+def shared_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
+    """One for the tests that neither stop it nor look at all that it holds."""
+    process = WebProcess(tmp_path_factory.mktemp("web"))
+    yield process
+    process.stop()
+
+
 def receive(client: ClientConnection) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(client.recv(timeout=30))
     return message
@@ -218,29 +226,29 @@ def test_an_idle_process_leaves_no_file_in_home_and_no_warning(web: WebProcess) 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_body_of_30_mb_gets_a_413_that_the_client_can_read(
-    web: WebProcess,
+    shared_web: WebProcess,
     is_chunked: bool,  # noqa: FBT001 - pytest's way
 ) -> None:
     body = b'{"prompt": "' + b"x" * 30_000_000 + b'"}'
     pieces = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
 
-    answer = web.http.post(
+    answer = shared_web.http.post(
         "/v1/jobs",
         content=pieces if is_chunked else body,
         headers={**ADA, "Content-Type": "application/json"},
     )
 
     assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
-    assert web.http.get("/healthz").status_code == 200
+    assert shared_web.http.get("/healthz").status_code == 200
 
 
-def test_a_refused_caller_with_a_big_body_can_read_the_refusal(web: WebProcess) -> None:
-    answer = web.http.post("/v1/jobs", content=b"x" * 30_000_000)
+def test_a_refused_caller_with_a_big_body_can_read_the_refusal(shared_web: WebProcess) -> None:
+    answer = shared_web.http.post("/v1/jobs", content=b"x" * 30_000_000)
 
     assert answer.status_code == 401
 
 
-def test_curl_reads_the_413_as_well(web: WebProcess, tmp_path: Path) -> None:
+def test_curl_reads_the_413_as_well(shared_web: WebProcess, tmp_path: Path) -> None:
     curl = shutil.which("curl")
     assert curl, "curl is not installed"
     body = tmp_path / "body.json"
@@ -254,7 +262,7 @@ def test_curl_reads_the_413_as_well(web: WebProcess, tmp_path: Path) -> None:
             f"@{body}",
             *("-H", f"Authorization: {ADA['Authorization']}"),
             *("-H", "Content-Type: application/json"),
-            f"http://127.0.0.1:{web.port}/v1/jobs",
+            f"http://127.0.0.1:{shared_web.port}/v1/jobs",
         ],
         capture_output=True,
         timeout=60,
@@ -272,19 +280,19 @@ def test_curl_reads_the_413_as_well(web: WebProcess, tmp_path: Path) -> None:
         b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
     ],
 )
-def test_a_body_that_breaks_off_never_makes_a_500(web: WebProcess, tail: bytes) -> None:
+def test_a_body_that_breaks_off_never_makes_a_500(shared_web: WebProcess, tail: bytes) -> None:
     head = (
         "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         f"Authorization: {ADA['Authorization']}\r\n"
     )
-    with socket.create_connection(("127.0.0.1", web.port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", shared_web.port), timeout=30) as sock:
         sock.sendall(head.encode() + tail)
         sock.shutdown(socket.SHUT_WR)
 
         answer = sock.makefile("rb").read()
 
     assert answer.startswith(b"HTTP/1.1 400"), answer
-    assert "request_failed" not in web.program.output
+    assert "request_failed" not in shared_web.program.output
 
 
 def test_wrong_settings_end_gunicorn_with_one_clear_line(tmp_path: Path) -> None:

@@ -67,6 +67,33 @@ def test_a_slow_reader_sees_no_corrupt_frame_and_delays_nobody(hasty_web: WebPro
     assert all(len(str(message["text"])) == SIZE for message in messages[1:])
 
 
+def test_a_slow_reader_among_a_hundred_fast_ones_delays_none_of_them(tmp_path: Path) -> None:
+    web = WebProcess(tmp_path, write_seconds=60)
+    job_id = web.submit()
+    slow = SlowReader(web.port)
+    slow.send({"type": "subscribe", "job_id": job_id, "after": 1})
+    with ExitStack() as stack:
+        stack.callback(web.stop)
+        stack.callback(slow.sock.close)
+        fast = [stack.enter_context(web.connect()) for _ in range(100)]
+        for client in fast:
+            client.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 1}))
+            assert receive(client)["type"] == "subscribed"
+        wait_until(lambda: web.sockets()["sockets"] == 101, "all sockets are in")
+
+        for first in range(2, 102, CHUNK):
+            web.publish(job_id, first=first, count=CHUNK, size=SIZE)
+            for client in fast:
+                told = [receive(client)["seq"] for _ in range(CHUNK)]
+                assert told == list(range(first, first + CHUNK))
+
+        # All of them have everything while the slow one, still there, has not read a byte of it:
+        # its 800 KB are more than TCP holds for it, so a write has been waiting for it all along.
+        assert web.sockets()["sockets"] == 101
+        messages = slow.read_messages(101)
+    assert [message["seq"] for message in messages] == [1, *range(2, 102)]
+
+
 def test_a_reader_that_falls_ever_further_behind_sees_whole_frames_to_the_end(
     web: WebProcess,
 ) -> None:
@@ -429,6 +456,14 @@ class SlowReader:
         until = len(self._data) + size
         while len(self._data) < until and (piece := self.sock.recv(until - len(self._data))):
             self._data += piece
+
+    def read_messages(self, count: int) -> list[dict[str, object]]:
+        """Read until that many messages have come whole."""
+        while len(messages := _parse(bytes(self._data))[0]) < count:
+            piece = self.sock.recv(65_536)
+            assert piece, "the connection has ended"
+            self._data += piece
+        return messages
 
     def read_to_the_end(self) -> tuple[list[dict[str, object]], int | None]:
         """Give every message that came whole, and the code of the close frame if one came.

@@ -264,6 +264,7 @@ class SimAnswering:
 
     usage = (7, 3)
     stop_reason = "end_turn"
+    raw = None
 
     def __init__(
         self, world: World, actor: Actor, call: Call, pieces: Sequence[str], kind: str

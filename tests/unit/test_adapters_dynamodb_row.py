@@ -19,12 +19,14 @@ from jobs.job import (
     ModelId,
     ObjectKey,
     OnInterrupted,
+    Payload,
     Result,
     Stored,
     Usage,
     UserId,
     new_job_id,
 )
+from jobs.receiver import DeliveryKind, Receiver
 from jobs.timeline import Step, StepName
 from jobs.trace import Trace, TraceId
 from tests.builders import JOB_ID, LEASE, NOW, a_job
@@ -64,6 +66,9 @@ RESULTS = st.builds(
     usage=st.none() | st.builds(Usage, input_tokens=COUNTS, output_tokens=COUNTS),
     stop_reason=st.none() | st.text(min_size=1),
 )
+RECEIVERS = st.builds(
+    Receiver, kind=st.sampled_from(DeliveryKind), address=st.none() | st.text(min_size=1)
+)
 # Rows of every kind but running ones, whose number is derived.
 JOBS = st.builds(
     Job,
@@ -91,6 +96,8 @@ JOBS = st.builds(
     start_timeout=SPANS,
     run_timeout=SPANS,
     retention=SPANS,
+    webhook=st.none() | st.text(min_size=1),
+    also_tell=st.lists(RECEIVERS, max_size=3).map(tuple),
     queued_at=st.none() | TIMES,
     due_at=st.none() | TIMES,
     sweeps=COUNTS,
@@ -141,7 +148,8 @@ def test_a_rows_state_can_be_turned_into_any_other(before: Job, after: Job) -> N
     kept = ("id", "user", "model", "prompt", "created_at", "trace", "inference", "metadata")
     same = {name: getattr(before, name) for name in (*kept, "timeline", "on_interrupted")}
     times = {name: getattr(before, name) for name in ("start_timeout", "run_timeout", "retention")}
-    expected = replace(after, **same, **times)
+    told = {name: getattr(before, name) for name in ("webhook", "also_tell")}
+    expected = replace(after, **same, **times, **told)
     assert from_item(row) == expected
 
 
@@ -234,6 +242,20 @@ def test_a_stored_result_without_usage_stands_there_by_its_key() -> None:
     assert (item["ResultKey"], item["ResultBytes"]) == ({"S": "results/a"}, {"N": "70000"})
     assert not {"ResultData", "Usage", "StopReason"} & set(item)
     assert from_item(item) == job
+
+
+@pytest.mark.parametrize("raw", [Inline(text="{}"), Stored(key=ObjectKey("results/b"), size=7)])
+def test_a_native_answers_json_stands_beside_its_text(raw: Payload) -> None:
+    result = Result(payload=Inline(text="Hello"), usage=None, stop_reason=None, raw=raw)
+
+    item = to_item(a_completed_job(result))
+
+    assert item["ResultData"] == {"S": "Hello"}
+    assert {name for name in item if name.startswith("Raw")} in (
+        {"RawData"},
+        {"RawKey", "RawBytes"},
+    )
+    assert from_item(item) == a_completed_job(result)
 
 
 def test_a_running_rows_number_is_its_epochs_first() -> None:

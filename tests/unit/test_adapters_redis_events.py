@@ -39,10 +39,7 @@ class Pipe:
         message.encode()  # as redis-py does
         self.said.append((topic, message))
 
-    def xadd(self, *_: object, **__: object) -> None:
-        pass
-
-    def expire(self, *_: object) -> None:
+    def eval(self, *_: object) -> None:
         pass
 
     def execute(self, *, raise_on_error: bool) -> list[object]:

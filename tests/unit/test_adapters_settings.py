@@ -7,6 +7,7 @@ import pytest
 from adapters.settings import PREFIX, Settings, read_settings
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
+from jobs.receiver import DeliveryKind, PushTerms
 from jobs.retry import DEFAULT_POLICY
 from jobs.shards import Start
 
@@ -162,6 +163,17 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "-2"),
         ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "604801"),
         ("LONGHAUL_FEED_MAX_RECORD_AGE_SECONDS", "hunter2"),
+        ("LONGHAUL_EVENTBRIDGE_BUS", "hunter2 "),
+        ("LONGHAUL_EVENTBRIDGE_BUS", ""),
+        ("LONGHAUL_EVENTBRIDGE_BUS", "arn:aws:sqs:eu-central-1:123456789012:hunter2"),
+        ("LONGHAUL_IOT_TOPIC", "hunter2"),
+        ("LONGHAUL_IOT_TOPIC", "hunter2/#/{user}"),
+        ("LONGHAUL_APIGATEWAY_ENDPOINT", "hunter2"),
+        ("LONGHAUL_APIGATEWAY_ENDPOINT", "http://hunter2.example/prod"),
+        ("LONGHAUL_APIGATEWAY_ENDPOINT", "https://hunter2.example/prod/@connections"),
+        ("LONGHAUL_APIGATEWAY_ENDPOINT", "wss://hunter2.example/prod"),
+        ("LONGHAUL_APIGATEWAY_CONNECTION_KEY", ""),
+        ("LONGHAUL_APIGATEWAY_CONNECTION_KEY", "x" * 65),
         ("LONGHAUL_LOG_FORMAT", "hunter2"),
         ("LONGHAUL_LOG_LEVEL", "info"),
     ],
@@ -254,3 +266,37 @@ def test_a_secret_that_is_none_is_refused_and_not_told(environ: Environ, value: 
 @pytest.mark.parametrize("value", ["", "5", "0,x", "0,-5", "0," * 20 + "0", "0,604801", "0,²"])
 def test_a_schedule_that_is_none_is_refused(environ: Environ, value: str) -> None:
     assert "LONGHAUL_WEBHOOK_SCHEDULE" in environ.refusal(LONGHAUL_WEBHOOK_SCHEDULE=value)
+
+
+STAGE = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod"
+
+
+def test_only_webhooks_tell_of_ends_until_more_is_named(environ: Environ) -> None:
+    assert environ.read().push == PushTerms()
+
+
+def test_what_is_named_is_told(environ: Environ) -> None:
+    settings = environ.read(
+        LONGHAUL_EVENTBRIDGE_BUS="arn:aws:events:eu-central-1:123456789012:event-bus/ends",
+        LONGHAUL_IOT_TOPIC="longhaul/{user}/jobs/{job}",
+        LONGHAUL_APIGATEWAY_ENDPOINT=f"{STAGE}/",
+        LONGHAUL_APIGATEWAY_CONNECTION_KEY="connection",
+    )
+
+    assert settings.apigateway_endpoint == STAGE
+    assert settings.push == PushTerms(
+        always=(DeliveryKind.EVENTBRIDGE, DeliveryKind.IOT), connection_key="connection"
+    )
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        {"LONGHAUL_APIGATEWAY_ENDPOINT": STAGE},
+        {"LONGHAUL_APIGATEWAY_CONNECTION_KEY": "connection"},
+    ],
+)
+def test_half_of_what_connections_need_is_refused(environ: Environ, half: dict[str, str]) -> None:
+    refusal = environ.refusal(**half)
+
+    assert "LONGHAUL_APIGATEWAY_ENDPOINT and LONGHAUL_APIGATEWAY_CONNECTION_KEY" in refusal

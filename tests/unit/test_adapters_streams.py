@@ -22,6 +22,7 @@ from jobs.errors import (
 )
 from jobs.events import terminal_event
 from jobs.job import JobError, JobStatus
+from jobs.receiver import DeliveryKind, Receiver
 from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from tests.builders import JOB_ID, NOW, a_job
 
@@ -395,6 +396,10 @@ def test_a_row_that_ended_is_read_with_how_and_who_wants_to_know() -> None:
         seq=2_000_004,
         error=error,
         webhook="https://receiver.example/hook",
+        also_tell=(
+            Receiver(kind=DeliveryKind.EVENTBRIDGE),
+            Receiver(kind=DeliveryKind.APIGATEWAY, address="L0SM9cOFvHcCIhw="),
+        ),
     )
     running = to_item(a_job(status=JobStatus.RUNNING))
 
@@ -402,4 +407,4 @@ def test_a_row_that_ended_is_read_with_how_and_who_wants_to_know() -> None:
 
     assert change.after is not None
     assert change.after.end == terminal_event(job)
-    assert change.after.webhook == job.webhook
+    assert change.after.receivers == job.receivers

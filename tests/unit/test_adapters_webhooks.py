@@ -26,6 +26,8 @@ from adapters.webhooks import WebhookAnnouncer, read_retry_after
 from jobs.delivery import Answered, Delivery
 from jobs.events import terminal_event
 from jobs.job import JobStatus
+from jobs.receiver import DeliveryKind
+from jobs.receiver import Receiver as Told
 from tests.builders import NOW, a_job
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ def announcer(*secrets: str, seconds: float = 5) -> WebhookAnnouncer:
 def a_delivery(url: str) -> Delivery:
     event = terminal_event(a_job(status=JobStatus.COMPLETED, ended_at=NOW, seq=1_000_002))
     assert event is not None
-    return Delivery.of(event, url, now=NOW)
+    return Delivery.of(event, Told(kind=DeliveryKind.WEBHOOK, address=url), now=NOW)
 
 
 def test_the_reference_library_accepts_what_is_sent() -> None:

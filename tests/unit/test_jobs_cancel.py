@@ -377,7 +377,7 @@ def test_an_answer_that_had_come_whole_is_kept_with_its_price() -> None:
         if index == 2:
             cancel_job(store.get(JOB_ID), cancel_parts(store))
 
-    model = ScriptedModel(Answer(before_piece=cancel_before_the_last))
+    model = ScriptedModel(Answer(before_piece=cancel_before_the_last, raw="{}"))
     with pytest.raises(ClaimLost):
         run_job(a_task(a_job()), run_parts(store=store, model=model))
 
@@ -387,8 +387,30 @@ def test_an_answer_that_had_come_whole_is_kept_with_its_price() -> None:
         payload=Inline(text="Hello, world"),
         usage=Usage(input_tokens=7, output_tokens=3),
         stop_reason="end_turn",
+        raw=Inline(text="{}"),
     )
     assert job.timeline[-1].detail == "the whole answer had come; it is paid for"
+
+
+def test_an_answer_that_could_not_be_broken_off_is_kept_by_a_job_cancelled_meanwhile() -> None:
+    """InvokeModel's: it comes at once, and without a text to stop at."""
+    store = MemoryJobStore()
+    store.add(a_job())
+
+    class Unbreakable(ScriptedModel):
+        @contextmanager
+        def invoke(self, invocation: Invocation) -> Iterator[ScriptedAnswering]:
+            cancel_job(store.get(JOB_ID), cancel_parts(store))
+            with super().invoke(invocation) as answering:
+                yield answering
+
+    model = Unbreakable(Answer(pieces=(), usage=(5, 0), stop_reason=None, raw="[1.0]"))
+    with pytest.raises(ClaimLost):
+        run_job(a_task(a_job()), run_parts(store=store, model=model))
+
+    result = result_of(store.get(JOB_ID))
+    assert (result.payload, result.raw) == (Inline(text=""), Inline(text="[1.0]"))
+    assert result.usage == Usage(input_tokens=5, output_tokens=0)
 
 
 def test_a_job_that_was_cancelled_before_its_call_has_no_result() -> None:

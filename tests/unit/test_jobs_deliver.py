@@ -16,11 +16,12 @@ from jobs.announce import announce, announcement_of
 from jobs.cancel import cancel_job
 from jobs.claim import Claim
 from jobs.deliver import DeliverParts, deliver
-from jobs.delivery import SCHEDULE, TRY_LEASE, Answered, Delivery, DeliveryKind, DeliveryState
+from jobs.delivery import SCHEDULE, TRY_LEASE, Answered, Delivery, DeliveryState
 from jobs.due import ANNOUNCE_GRACE
 from jobs.errors import Unavailable
 from jobs.job import Inline, Job, JobError, JobStatus, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed
+from jobs.receiver import DeliveryKind, Receiver
 from jobs.redrive import redrive_job
 from jobs.sweep import sweep
 from jobs.sweep_deliveries import SweepDeliveriesParts, sweep_deliveries
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 CONTRACT = Contract(describe_events(host="longhaul.example", is_secure=True))
 URL = "https://receiver.example/hook"
+BUS = Receiver(kind=DeliveryKind.EVENTBRIDGE)
 SECOND = timedelta(seconds=1)
 
 
@@ -140,8 +142,70 @@ def test_an_end_is_announced_once_whoever_sees_it_how_often() -> None:
     post.announce(job)
 
     [delivery] = post.deliveries.of_job(job.id)
-    assert (delivery.id, delivery.url) == (f"{JOB_ID}.{job.seq}", URL)
+    assert (delivery.id, delivery.receiver.address) == (f"{JOB_ID}.{job.seq}", URL)
     assert delivery.state is DeliveryState.DUE
+
+
+def test_one_end_is_told_to_each_receiver_apart_under_one_id() -> None:
+    bus = ScriptedAnnouncer([Answered(error="throttled")])
+    post = Post()
+    post.parts = replace(
+        post.parts,
+        announcers={DeliveryKind.WEBHOOK: post.announcer, DeliveryKind.EVENTBRIDGE: bus},
+    )
+    job = post.complete(also_tell=(BUS,))
+    post.announce(job)
+
+    for delivery in post.deliveries.of_job(job.id):
+        post.deliver(delivery)
+    hook, event = post.deliveries.of_job(job.id)
+
+    assert (hook.state, event.state) == (DeliveryState.DELIVERED, DeliveryState.DUE)
+    assert event.log[-1].error == "throttled"
+    assert post.announcer.bodies[0]["id"] == bus.bodies[0]["id"] == f"{JOB_ID}.{job.seq}"
+    assert post.queue.keys == [hook.key, event.key]
+
+
+def test_a_job_without_a_webhook_stays_due_until_the_bus_is_certain_to_be_told() -> None:
+    post = Post()
+    job = post.complete(webhook=None, also_tell=(BUS,))
+    assert job.due_at == NOW + ANNOUNCE_GRACE
+    post.clock.advance(ANNOUNCE_GRACE)
+
+    assert post.sweep() == 1
+
+    [delivery] = post.deliveries.of_job(job.id)
+    assert (delivery.kind, delivery.id) == (
+        DeliveryKind.EVENTBRIDGE,
+        f"{JOB_ID}.{job.seq}.eventbridge",
+    )
+    assert post.store.get(job.id).due_at is None
+
+
+def test_a_redrive_forgets_no_receiver() -> None:
+    post = Post()
+    claim = post._claim(also_tell=(BUS,))  # noqa: SLF001 - the test's own
+    error = JobError(code="model_rejected_request", message="No such field", retryable=False)
+    job = post.store.settle(claim, Failed(at=NOW, seq=seq.first_in(1) + 1, error=error, steps=()))
+
+    redriven = redrive_job(job, redrive_parts(post.store, announcing=post.announcing))
+
+    assert [one.kind for one in post.deliveries.of_job(job.id)] == ["webhook", "eventbridge"]
+    assert redriven.also_tell == (BUS,)
+
+
+def test_a_worker_that_cannot_tell_a_kind_leaves_it_to_one_that_can() -> None:
+    post = Post()
+    job = post.complete(webhook=None, also_tell=(BUS,))
+    delivery = post.deliver(post.announce(job))
+    assert (delivery.state, delivery.failures) == (DeliveryState.DUE, 0)
+    assert [line.event for line in post.log.lines][-1] == "delivery_without_announcer"
+    post.clock.advance(TRY_LEASE)
+    post.parts = replace(post.parts, announcers={DeliveryKind.EVENTBRIDGE: post.announcer})
+
+    delivery = post.deliver(delivery)
+
+    assert delivery.state is DeliveryState.DELIVERED
 
 
 @pytest.mark.parametrize("webhook", [None, URL])

@@ -28,6 +28,11 @@ def test_a_conversation_survives_its_written_form(messages: list[object]) -> Non
     assert Prompt.from_json(prompt.to_json()) == prompt
 
 
+@given(body=st.text())
+def test_a_native_body_survives_to_the_character(body: str) -> None:
+    assert Prompt.from_json(Prompt(body=body).to_json()) == Prompt(body=body)
+
+
 def test_a_prompts_written_form_says_only_what_is_there() -> None:
     assert json.loads(Prompt(text="hé").to_json()) == {"prompt": "hé"}
     assert Prompt(text="hé").to_json() == '{"prompt":"hé"}'

@@ -15,6 +15,7 @@ from jobs.cancel import cancel_job
 from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, Unavailable
 from jobs.job import Inline, Job, JobStatus, ObjectKey, OnInterrupted, Result, Stored, Usage
 from jobs.redrive import redrive_job
+from jobs.results import result_of
 from jobs.run import run_job
 from jobs.timeline import Step, StepName, unended_calls
 from tests.builders import (
@@ -114,6 +115,14 @@ def test_the_next_worker_completes_the_job_without_a_call() -> None:
     )
     assert len(model_of(dead).invocations) == 1
     assert model_of(parts).invocations == []
+
+
+def test_a_native_answer_comes_back_with_its_own_json() -> None:
+    native = ScriptedModel(Answer(raw='{"a":1}'))
+
+    job = run_by(the_next_worker(a_worker_that_dies_with_its_answer(model=native)))
+
+    assert result_of(job).raw == Inline(text='{"a":1}')
 
 
 def test_the_timeline_says_whose_answer_it_was() -> None:

@@ -254,6 +254,31 @@ def test_a_result_above_the_threshold_goes_to_the_object_store(text: str) -> Non
     assert [step.name for step in job.timeline][-2:] == [StepName.STORED, StepName.COMPLETED]
 
 
+RAW = '{"completion":"Hello, world"}'
+
+
+def test_a_native_answer_leaves_its_text_and_its_own_json() -> None:
+    job = run(run_parts(model=ScriptedModel(Answer(raw=RAW))))
+
+    assert job.result is not None
+    assert (job.result.payload, job.result.raw) == (Inline(text="Hello, world"), Inline(text=RAW))
+
+
+def test_text_and_json_have_the_room_of_one_result_in_the_row() -> None:
+    room = len("Hello, world") + len(RAW)
+    for left, is_inline in ((room, True), (room - 1, False)):
+        parts = run_parts(model=ScriptedModel(Answer(raw=RAW)), inline_result_bytes=left)
+
+        job = run(parts)
+
+        key = ObjectKey(f"results/{job.id}/1-1.json")
+        assert job.result is not None
+        assert job.result.payload == Inline(text="Hello, world")
+        expected = Inline(text=RAW) if is_inline else Stored(key=key, size=len(RAW))
+        assert job.result.raw == expected
+        assert is_inline or parts.objects.get(key) == RAW
+
+
 def test_an_object_store_that_is_away_for_a_while_delays_the_result_only() -> None:
     parts = run_parts(
         objects=ShakyObjectStore(put=[Unavailable("objects", "away")] * 3), inline_result_bytes=0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("jobs", "adapters", "web", "workers", "deploy")
+OURS = ("jobs", "adapters", "web", "workers", "deploy", "bench")
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
 # I/O, clocks and chance come to jobs/ as arguments.
 NOT_FOR_JOBS = {

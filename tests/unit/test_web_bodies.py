@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.job import Inline
+from jobs.prompt import Prompt
 from tests.web_world import ADA, World
+from web.json_text import text_of_member
 
 PROMPT = {"prompt": "Say hello"}
 TURN = {"role": "user", "content": [{"text": "Hi"}]}
@@ -38,7 +41,17 @@ INVALID: list[tuple[object, str]] = [
     ({"prompt": "x", "model": ""}, "model"),
     ({"prompt": "x", "model": "a b"}, "model"),
     ({"prompt": "x", "system": " "}, "system"),
-    ({"prompt": "x", "body": {}}, "body"),
+    ({"prompt": "x", "body": {"a": 1}}, "prompt"),
+    ({"messages": [TURN], "body": {"a": 1}}, "prompt"),
+    ({"body": {}}, "body"),
+    ({"body": "x"}, "body"),
+    ({"body": [1]}, "body"),
+    ({"body": {"a": 1}, "system": "Be brief"}, "system"),
+    ({"body": {"a": 1}, "inference_config": {}}, "inference_config"),
+    ({"body": {"messages": [{"content": [OF_ANOTHER]}]}}, "body"),
+    ({"body": {"media": [{"S3_location": {"uri": "s3://b/k"}}]}}, "body"),
+    ({"body": {"image": {"s3Uri": "s3://b/k"}}}, "body"),
+    ({"body": {"inputText": "\udfff"}}, "body.inputText"),
     ({"prompt": "x", "webhook": "https://x"}, "webhook"),
     ({"prompt": "x", "webhook": {"url": ""}}, "webhook.url"),
     ({"prompt": "x", "webhook": {"url": "https://x", "secret": "y"}}, "webhook.secret"),
@@ -101,6 +114,50 @@ def test_a_field_that_comes_later_says_so() -> None:
     problem = _post(World(), json.dumps({"prompt": "x", "documents": []})).get_json()
 
     assert problem["errors"] == [{"field": "documents", "detail": "is not supported yet"}]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '{"a":1}',
+        '{ "b" : 1.0, "a": [1e2,\n -0.0, 10000000000000000000001], "é": "\\u00e9\\n\\/" }',
+        '{"body": {"body": "}, \\"body\\": 1"}}',
+    ],
+)
+@pytest.mark.parametrize(
+    "around", ['{{"body":{}}}', ' {{"metadata" : {{}} ,\t"\\u0062ody"\n: {} , "model": "m"}}']
+)
+def test_a_native_body_is_kept_to_the_character(around: str, sent: str) -> None:
+    world = World()
+
+    answer = _post(world, around.format(sent))
+
+    assert answer.status_code == 202, answer.text
+    prompt = world.store.get(answer.get_json()["id"]).prompt
+    assert isinstance(prompt, Inline)
+    assert Prompt.from_json(prompt.text) == Prompt(body=sent)
+
+
+def test_a_native_tools_own_parameter_may_have_any_name() -> None:
+    tool = {"input_schema": {"properties": {"s3Uri": {"type": "string"}}}}
+
+    assert _post(World(), json.dumps({"body": {"tools": [tool]}})).status_code == 202
+
+
+@settings(deadline=None)
+@given(
+    body=st.dictionaries(st.text(), st.integers() | st.text(), min_size=1),
+    indent=st.none() | st.integers(0, 3),
+)
+def test_any_native_body_is_found_where_it_stands(body: dict[str, Any], indent: int | None) -> None:
+    written = json.dumps({"x": "{", "body": body, "y": []}, indent=indent)
+
+    found = text_of_member(written.encode(), "body")
+
+    assert found is not None
+    assert found in written
+    assert json.loads(found) == body
+    assert text_of_member(written.encode(), "z") is None
 
 
 @pytest.mark.parametrize("body", ["5", '"x"', "[]", "null", "true"])
@@ -271,33 +328,39 @@ _NAMES = [
 _BODIES = st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=5)
 
 
+@pytest.fixture(scope="module")
+def any_world() -> World:
+    """One for all examples: making an app takes ten times as long as asking it."""
+    return World(allow_anonymous=True)
+
+
 @settings(max_examples=300, deadline=None)
 @given(body=_BODIES | _JSON)
-def test_no_json_makes_a_5xx(body: Any) -> None:  # noqa: ANN401 - any JSON
-    world = World()
+def test_no_json_makes_a_5xx(any_world: World, body: Any) -> None:  # noqa: ANN401 - any JSON
+    any_world.log.lines.clear()
 
-    response = _post(world, json.dumps(body))
+    response = _post(any_world, json.dumps(body))
 
     assert response.status_code in {202, 400, 422}
-    assert not world.log.faults
+    assert not any_world.log.faults
 
 
 @settings(max_examples=300, deadline=None)
 @given(body=st.binary() | st.text().map(str.encode))
-def test_no_bytes_make_a_5xx(body: bytes) -> None:
-    assert _post(World(), body).status_code in {400, 422}
+def test_no_bytes_make_a_5xx(any_world: World, body: bytes) -> None:
+    assert _post(any_world, body).status_code in {400, 422}
 
 
 @settings(max_examples=200, deadline=None)
 @given(name=st.text(st.characters(codec="latin-1", exclude_characters="\r\n")))
-def test_no_header_makes_a_5xx(name: str) -> None:
+def test_no_header_makes_a_5xx(any_world: World, name: str) -> None:
     headers = ("Authorization", "X-Amzn-Trace-Id", "traceparent", "If-None-Match", "Content-Type")
-    world = World(allow_anonymous=True)
-    job_id = world.submit({})["id"]
+    client = any_world.client
+    job_id = any_world.submit({})["id"]
 
-    answers = [
-        world.client.get(f"/v1/jobs/{job_id}", headers={header: name}) for header in headers
-    ] + [world.client.post("/v1/jobs", data=b"{}", headers={header: name}) for header in headers]
+    answers = [client.get(f"/v1/jobs/{job_id}", headers={header: name}) for header in headers] + [
+        client.post("/v1/jobs", data=b"{}", headers={header: name}) for header in headers
+    ]
 
     assert all(answer.status_code < 500 for answer in answers)
 

@@ -10,6 +10,7 @@ import pytest
 from jobs.announce import announcement_of
 from jobs.delivery import Delivery
 from jobs.job import JobId
+from jobs.receiver import DeliveryKind, PushTerms, Receiver
 from tests.builders import NOW
 from tests.web_world import ADA, BOB, World
 from web.parts import WebhookTerms
@@ -18,12 +19,16 @@ HOOK = {"url": "https://receiver.example/hook"}
 SIGNED = WebhookTerms(are_signed=True)
 
 
+PUSHED = PushTerms(always=(DeliveryKind.EVENTBRIDGE, DeliveryKind.IOT), connection_key="connection")
+CONNECTION = "L0SM9cOFvHcCIhw="
+
+
 def told(world: World) -> Delivery:
     """Submit a job with a webhook, end it and announce its end."""
     job_id = JobId(world.submit(webhook=HOOK)["id"])
     announcement = announcement_of(world.complete(job_id))
     assert announcement is not None
-    delivery = Delivery.of(announcement.event, announcement.url, now=NOW)
+    delivery = Delivery.of(announcement.event, announcement.receivers[0], now=NOW)
     world.deliveries.add(delivery)
     return delivery
 
@@ -73,10 +78,12 @@ def test_a_jobs_deliveries_are_shown_to_its_owner_only() -> None:
     assert shown.get_json() == {
         "deliveries": [
             {
-                "event_id": delivery.id,
+                "id": delivery.id,
+                "event_id": delivery.event_id,
                 "event": "job.completed",
                 "kind": "webhook",
                 "url": HOOK["url"],
+                "connection_id": None,
                 "state": "due",
                 "tries": 0,
                 "next_try_at": "2026-11-23T04:38:00.000Z",
@@ -109,3 +116,73 @@ def test_a_replay_of_no_announcement_is_not_found() -> None:
     answer = world.client.post(f"/v1/jobs/{job_id}/deliveries/{job_id}.7/replay", headers=ADA)
 
     assert (answer.status_code, answer.get_json()["code"]) == (404, "delivery_not_found")
+
+
+def test_a_job_is_told_to_whom_the_deployment_names_though_it_names_nobody() -> None:
+    world = World(push=PUSHED)
+
+    job_id = world.submit()["id"]
+
+    assert world.store.get(job_id).receivers == (
+        Receiver(kind=DeliveryKind.EVENTBRIDGE),
+        Receiver(kind=DeliveryKind.IOT),
+    )
+
+
+def test_a_connection_is_taken_from_the_metadata_and_stays_there() -> None:
+    world = World(push=PUSHED)
+
+    job = world.submit(metadata={"connection": CONNECTION, "tenant": "x"})
+
+    assert job["metadata"]["connection"] == CONNECTION
+    assert world.store.get(job["id"]).receivers[-1] == Receiver(
+        kind=DeliveryKind.APIGATEWAY, address=CONNECTION
+    )
+
+
+@pytest.mark.parametrize("connection", ["", "a b", "a?b", "../../x", "é", "x" * 129])
+def test_what_cannot_be_a_connection_is_refused_by_its_field(connection: str) -> None:
+    world = World(push=PUSHED)
+
+    answer = world.client.post(
+        "/v1/jobs", json={"prompt": "x", "metadata": {"connection": connection}}, headers=ADA
+    )
+
+    assert answer.status_code == 422
+    assert answer.get_json()["errors"][0]["field"] == "metadata.connection"
+
+
+def test_metadata_is_the_callers_own_where_no_key_of_it_names_a_connection() -> None:
+    world = World()
+
+    job_id = world.submit(metadata={"connection": "a b"})["id"]
+
+    assert world.store.get(job_id).receivers == ()
+
+
+def test_each_kind_is_shown_and_replayed_by_its_own_id() -> None:
+    world = World(webhooks=SIGNED, push=PUSHED)
+    job_id = JobId(world.submit(webhook=HOOK, metadata={"connection": CONNECTION})["id"])
+    announcement = announcement_of(world.complete(job_id))
+    assert announcement is not None
+    for receiver in announcement.receivers:
+        world.deliveries.add(Delivery.of(announcement.event, receiver, now=NOW))
+    world.clock.advance(timedelta(hours=1))
+    where = f"/v1/jobs/{job_id}/deliveries"
+
+    shown = world.client.get(where, headers=ADA).get_json()["deliveries"]
+    answers = [world.client.post(f"{where}/{one['id']}/replay", headers=ADA) for one in shown]
+
+    assert [(one["kind"], one["url"], one["connection_id"]) for one in shown] == [
+        ("webhook", HOOK["url"], None),
+        ("apigateway", None, CONNECTION),
+        ("eventbridge", None, None),
+        ("iot", None, None),
+    ]
+    assert len({one["event_id"] for one in shown}) == 1
+    assert [one["id"] for one in shown] == [
+        shown[0]["event_id"],
+        *(f"{one['event_id']}.{one['kind']}" for one in shown[1:]),
+    ]
+    assert [answer.get_json()["kind"] for answer in answers] == [one["kind"] for one in shown]
+    assert len(world.deliveries.find(world.clock.now(), limit=9)) == len(shown)

@@ -145,6 +145,7 @@ def test_another_users_job_is_not_found() -> None:
 
 
 def test_a_quiet_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert event_stream.COMMENT_SECONDS == 15  # what docs/api.md says
     monkeypatch.setattr(event_stream, "COMMENT_SECONDS", 0.001)
     world = World()
     job_id = world.submit()["id"]

@@ -296,6 +296,29 @@ class Story:
             self.client.take(message)
 
 
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_who_has_seen_the_end_misses_nothing_of_a_redrive_though_the_log_was_lost(
+    comes_back: bool,  # noqa: FBT001 - pytest's way
+) -> None:
+    ended = replace(completed(END), status=JobStatus.FAILED, result=None)
+    place = Place.after(END, ended) if comes_back else Place()
+    catch_up(place, ended, [])
+    redriven = a_job(epoch=2, seq=2_000_001)
+
+    messages = catch_up(place, redriven, [heard(2_000_001, EventType.QUEUED)])
+
+    assert kinds(messages) == ["job.queued"]
+
+
+def test_who_has_seen_an_end_and_misses_a_redrive_is_told_so() -> None:
+    place = Place(told=END, seen=END, has_ended=True)
+    again = a_job(status=JobStatus.RUNNING, epoch=3, seq=3_000_001)
+
+    messages = catch_up(place, again, [heard(3_000_001, EventType.STARTED)])
+
+    assert kinds(messages) == ["stream.gap", "job.started"]
+
+
 @settings(max_examples=1000, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -13,6 +13,7 @@ from jobs.errors import Misconfigured, Unavailable
 from jobs.job import Inline, JobId, JobStatus
 from tests.builders import a_job
 from tests.web_world import ADA, BOB, World
+from web.job_json import JobWriter
 
 if TYPE_CHECKING:
     from jobs.job import Job
@@ -112,6 +113,60 @@ def test_a_completed_job_tells_its_result_and_no_time_to_come_back() -> None:
     assert job["stop_reason"] == "end_turn"
     assert (result.status_code, result.text) == (200, "Grüße")
     assert result.content_type == "text/plain; charset=utf-8"
+
+
+def test_a_native_jobs_result_is_its_json_and_its_text_where_that_is_asked_for() -> None:
+    world = World()
+    job_id = world.submit(prompt=None, body={"prompt": "Say hello"})["id"]
+    world.complete(job_id, Inline(text="Grüße"), raw=Inline(text='{"generation":"Grüße"}'))
+    path = f"/v1/jobs/{job_id}/result"
+
+    job = world.client.get(f"/v1/jobs/{job_id}", headers=ADA).get_json()
+    unasked, raw = (world.client.get(f"{path}{form}", headers=ADA) for form in ("", "?form=raw"))
+    text = world.client.get(f"{path}?form=text", headers=ADA)
+
+    reference = {"url": f"{path}?form=raw", "bytes": 24}
+    assert job["result"] == {"text": "Grüße", "bytes": 7, "raw": reference}
+    assert unasked.text == raw.text == '{"generation":"Grüße"}'
+    assert unasked.content_type == raw.content_type == "application/json"
+    assert (text.text, text.content_type) == ("Grüße", "text/plain; charset=utf-8")
+
+
+def test_watchers_of_a_long_native_answer_are_led_to_its_text() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    job = world.complete(job_id, Inline(text="x" * 9_000), raw=Inline(text="{}"))
+    writer = JobWriter(objects=world.objects, clock=world.clock, url_lifetime=timedelta(hours=1))
+
+    told = writer.write_result(job)
+
+    assert told == {"url": f"/v1/jobs/{job_id}/result?form=text", "bytes": 9_000}
+    assert world.client.get(str(told["url"]), headers=ADA).text == "x" * 9_000
+
+
+def test_native_json_in_the_object_store_is_led_to() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    world.complete(job_id, raw=world.put_result('{"a":1}'))
+
+    job = world.client.get(f"/v1/jobs/{job_id}", headers=ADA).get_json()
+    answer = world.client.get(job["result"]["raw"]["url"], headers=ADA)
+
+    assert (answer.status_code, job["result"]["raw"]["bytes"]) == (303, 7)
+
+
+def test_the_json_of_an_answer_that_has_none_is_a_conflict_and_another_form_is_invalid() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    world.complete(job_id)
+    path = f"/v1/jobs/{job_id}/result"
+
+    none = world.client.get(f"{path}?form=raw", headers=ADA)
+    other = world.client.get(f"{path}?form=xml", headers=ADA)
+
+    assert (none.status_code, none.get_json()["code"]) == (409, "no_result")
+    assert (other.status_code, other.get_json()["errors"][0]["field"]) == (422, "form")
+    assert world.client.get(f"{path}?form=text", headers=ADA).text == "Hello"
 
 
 def test_a_result_in_the_object_store_is_a_fresh_url_each_time() -> None:

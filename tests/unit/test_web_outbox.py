@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,9 @@ from web.background import spawn
 from web.close_codes import CloseCode
 from web.outbox import BATCH_BYTES, MAX_BYTES, MAX_FRAMES, Outbox
 from web.wire import text_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WITHIN_SECONDS = 30
 
@@ -31,6 +35,7 @@ class GatedWire:
     aborted: threading.Event = field(default_factory=threading.Event)
     peer_hangs_up: bool = True
     fault: OSError | None = None
+    takes_at_once: bool = False
 
     def receive(self, timeout_seconds: float | None = None) -> str | bytes | None:
         raise AssertionError(timeout_seconds)
@@ -42,6 +47,11 @@ class GatedWire:
             raise self.fault
         self.writes.append(frames)
 
+    def send_now(self, frames: bytes) -> bool:
+        if self.takes_at_once:
+            self.writes.append(frames)
+        return self.takes_at_once
+
     def close(self, code: int, reason: str) -> None:
         assert reason
         self.closed.append(code)
@@ -51,6 +61,47 @@ class GatedWire:
 
     def abort(self) -> None:
         self.aborted.set()
+
+
+def test_a_frame_that_the_connection_takes_at_once_starts_no_writer() -> None:
+    writers: list[object] = []
+    wire = GatedWire(takes_at_once=True)
+    outbox = Outbox(wire, writers.append)
+
+    outbox.offer(b"one")
+    outbox.offer(b"two")
+
+    assert wire.writes == [b"one", b"two"]
+    assert writers == []
+
+
+def test_a_frame_does_not_overtake_those_that_wait() -> None:
+    wire = GatedWire()
+    writers: list[Callable[[], object]] = []
+    outbox = Outbox(wire, writers.append)
+    outbox.offer(b"one")
+    wire.takes_at_once = True
+    wire.gate.set()
+
+    outbox.offer(b"two")
+    [write] = writers
+    write()
+
+    assert wire.writes == [b"onetwo"]
+
+
+def test_frames_that_others_follow_are_written_together() -> None:
+    wire = GatedWire(takes_at_once=True)
+    wire.gate.set()
+    writers: list[Callable[[], object]] = []
+    outbox = Outbox(wire, writers.append)
+
+    outbox.offer(b"one", more=True)
+    outbox.offer(b"two", more=True)
+    [write] = writers
+    write()
+
+    assert wire.writes == [b"onetwo"]
 
 
 def test_offering_never_waits_for_the_peer() -> None:

@@ -35,7 +35,7 @@ class ScopedAuthenticator:
 
 
 def call(world: World, route: Route, headers: Mapping[str, str], job_id: str = "job_x") -> int:
-    path = route.path.replace("<job_id>", job_id).replace("<event_id>", f"{job_id}.1000002")
+    path = route.path.replace("<job_id>", job_id).replace("<delivery_id>", f"{job_id}.1000002")
     assert "<" not in path, f"this test does not know how to call {route.path}"
     body = {"prompt": "Hello"} if route.name == "submit" else None
     answer = world.client.open(path, method=route.method, headers=headers, json=body)

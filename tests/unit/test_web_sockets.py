@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from jobs.caller import ALL_SCOPES, Caller, Scope
 from jobs.errors import Unavailable
 from jobs.events import EventType
 from jobs.job import JobStatus, UserId
+from jobs.ports import topic_of_user
 from tests.asyncapi import Contract
 from tests.builders import a_job, a_trace
 from tests.web_world import ADA, BOB, World, event_of
@@ -62,6 +64,9 @@ class ScriptedWire:
             if self.sent[-1]["type"] != "event":  # the tests' events are thinner than a worker's
                 CONTRACT.take("socket", self.sent[-1])
             frames = frames[head + size :]
+
+    def send_now(self, frames: bytes) -> bool:
+        return not frames
 
     def close(self, code: int, reason: str) -> None:
         assert reason
@@ -596,3 +601,40 @@ class WriteOnly:
     def identify(self, token: str | None) -> Caller:
         assert token
         return Caller(user=UserId("ada"), scopes=frozenset({Scope.WRITE}))
+
+
+def test_who_subscribes_while_a_gap_is_told_of_hears_of_it_before_and_not_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    is_telling, may_go_on = threading.Event(), threading.Event()
+    rereads: list[threading.Thread] = []
+
+    def confirm(topic: Topic) -> None:
+        if topic == topic_of_user(UserId("ada")):
+            is_telling.set()
+            assert may_go_on.wait(10)
+
+    def lose_touch() -> None:
+        world.events.lose_touch()
+        rereads[0].start()
+        assert is_telling.wait(10)
+        # The subscription comes first where it may; where it may not, it waits for its turn.
+        threading.Timer(0.1, may_go_on.set).start()
+
+    def wait_for_the_reread() -> None:
+        rereads[0].join(10)
+
+    monkeypatch.setattr(
+        "web.hub.spawn", lambda reread: rereads.append(threading.Thread(target=reread))
+    )
+    monkeypatch.setattr(world.hub, "confirm", confirm)
+
+    wire = talk(world, lose_touch, subscribe(job_id), wait_for_the_reread)
+
+    assert [message.get("code", message["type"]) for message in wire.sent] == [
+        "events_missed",
+        "subscribed",
+        "event",
+    ]

@@ -19,10 +19,11 @@ from adapters.memory import (
 )
 from adapters.memory_deliveries import MemoryDeliveries, MemoryDeliveryQueue
 from jobs.announce import announcement_of
-from jobs.delivery import Answered, Delivery, DeliveryKind, DeliveryState
+from jobs.delivery import Answered, Delivery, DeliveryState
 from jobs.errors import InvalidRequest, Unavailable
 from jobs.events import EventType
 from jobs.job import JobId, JobStatus
+from jobs.receiver import DeliveryKind
 from jobs.shard_leases import FeedId
 from jobs.shards import Checkpoint, Position, StreamName
 from tests.builders import (
@@ -102,7 +103,7 @@ def test_an_end_becomes_a_delivery_and_its_task_before_the_checkpoint() -> None:
     Feed(world.parts).turn()
 
     [delivery] = world.deliveries.of_job(ended().id)
-    assert (delivery.url, delivery.event.type) == (URL, EventType.COMPLETED)
+    assert (delivery.receiver.address, delivery.event.type) == (URL, EventType.COMPLETED)
     assert world.queue.keys == [delivery.key]
     assert world.checkpoint == Checkpoint(position=Position("1"))
 
@@ -203,7 +204,7 @@ def some_deliveries(deliveries: MemoryDeliveries, count: int) -> list[Delivery]:
     for number in range(count):
         announcement = announcement_of(ended(id=JobId(f"job_{number:026d}")))
         assert announcement is not None
-        delivery = Delivery.of(announcement.event, announcement.url, now=NOW)
+        delivery = Delivery.of(announcement.event, announcement.receivers[0], now=NOW)
         deliveries.add(delivery)
         made.append(delivery)
     return made

@@ -1,0 +1,60 @@
+"""docs/benchmarks.md: each benchmark writes its own section and leaves the others alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from deploy.local.environment import REPO_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+DOCUMENT: Final = REPO_ROOT / "docs" / "benchmarks.md"
+RAW_FOLDER: Final = REPO_ROOT / ".local" / "bench"
+_HEAD = """\
+# Benchmarks
+
+Written by the commands that each section names; what stands between two marks is replaced by the
+next run. A peer runs beside Longhaul in each, in the same minutes: **ratios are what counts**,
+seconds belong to the machine.
+"""
+
+
+def replace_section(document: Path, name: str, text: str) -> None:
+    """Put a section where the last run's stands, or at the end."""
+    begin, end = f"<!-- {name}: written by its benchmark -->", f"<!-- end of {name} -->"
+    block = f"{begin}\n{text}\n{end}"
+    before = document.read_text() if document.exists() else _HEAD
+    marked = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    after, found = marked.subn(lambda _: block, before)
+    document.write_text(after if found else f"{before.rstrip()}\n\n{block}\n")
+
+
+def machine() -> str:
+    """Describe this machine in a line, with how busy it has been in the last minute."""
+    page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
+    cores = len(os.sched_getaffinity(0))
+    kernel = platform.release().partition("-")[0]
+    memory = page * pages / 2**30
+    load = os.getloadavg()[0]
+    return (
+        f"{cores} cores ({platform.machine()}), {memory:.0f} GB, Linux {kernel},"
+        f" load average {load:.1f}"
+    )
+
+
+def versions(distributions: Iterable[str]) -> str:
+    """Name Python's version and those of some distributions, in a line."""
+    parts = [f"Python {platform.python_version()}"]
+    return ", ".join([*parts, *(f"{name} {version(name)}" for name in distributions)])
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

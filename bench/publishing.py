@@ -1,0 +1,84 @@
+"""Publishing: to Longhaul's watchers as a worker does, and to the peer's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from adapters.logs import get_log
+from adapters.redis_events import RedisEventBus, connect_redis
+from bench.plain import CHANNEL
+from jobs import seq
+from jobs.events import Event, EventType
+from jobs.job import JobId, UserId
+from jobs.trace import TraceId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.servers import Server
+
+TEXT = "Some words of a model's answer, as many as fit "  # what a delta carries, and a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedJob:
+    """A job that waits for ever, because no worker runs, and that has watchers."""
+
+    id: JobId
+    user: UserId
+    trace_id: TraceId
+
+    @classmethod
+    def submit(cls, server: Server, *, user: str, key: str) -> WatchedJob:
+        """Make one through the API."""
+        answer = httpx.post(
+            f"{server.url}/v1/jobs",
+            json={"prompt": "x"},
+            headers={"Authorization": f"Bearer {key}"},
+            trust_env=False,
+        )
+        job = answer.raise_for_status().json()
+        return cls(id=JobId(job["id"]), user=UserId(user), trace_id=TraceId(job["trace_id"]))
+
+    def events(self) -> Iterator[Event]:
+        """Tell what a worker would: it has started, and then text without end."""
+        yield self._event(seq.first_in(1), EventType.STARTED, None)
+        for number in seq.numbers_after_first(1):
+            yield self._event(number, EventType.DELTA, f"{TEXT}{number}")
+
+    def _event(self, number: int, kind: EventType, text: str | None) -> Event:
+        return Event(
+            job=self.id,
+            user=self.user,
+            seq=number,
+            type=kind,
+            at=datetime.now(UTC),
+            trace_id=self.trace_id,
+            attempt=1,
+            text=text,
+        )
+
+
+class Publisher:
+    """Publishes to Longhaul's watchers as its workers do, and to the peer's sockets."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._client = connect_redis(redis_url, connections=2)
+        self._bus = RedisEventBus(self._client, get_log())
+
+    def publish(self, event: Event) -> float:
+        """Publish an event through log and pub/sub; give when that was asked for."""
+        at = time.monotonic()
+        self._bus.publish(event)
+        return at
+
+    def publish_plainly(self, text: str) -> float:
+        """Publish a text on the peer's channel; give when that was asked for."""
+        at = time.monotonic()
+        self._client.publish(CHANNEL, text)
+        return at
