@@ -13,8 +13,10 @@ import botocore.exceptions
 from adapters.aws import connect_dynamodb, connect_s3
 from adapters.aws_errors import code_of, translating
 from adapters.schema import (
+    CORS_ID,
     STREAM_VIEW,
     TTL_ATTRIBUTE,
+    bucket_cors,
     bucket_lifecycle,
     deliveries_table,
     deliveries_table_name,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef, TableDescriptionTypeDef
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import CORSRuleOutputTypeDef, CORSRuleTypeDef
 
 _ADVICE = "run `longhaul bootstrap` with the same environment"
 
@@ -57,6 +60,7 @@ def ensure_resources(environ: Mapping[str, str]) -> list[str]:
         *_ensure_ttl(dynamodb, deliveries_table_name(settings.table)),
         *_ensure_ttl(dynamodb, idempotency_table_name(settings.table)),
         *_ensure_bucket(s3, settings.bucket, settings.retention_days),
+        *_ensure_cors(s3, settings.bucket, settings.allowed_origins),
     ]
     check_store(dynamodb, settings.table)
     check_objects(s3, settings.bucket)
@@ -164,6 +168,27 @@ def _ensure_lifecycle(s3: S3Client, bucket: str, retention_days: int) -> None:
     s3.put_bucket_lifecycle_configuration(
         Bucket=bucket, LifecycleConfiguration={"Rules": [*theirs, *ours]}
     )
+
+
+def _ensure_cors(s3: S3Client, bucket: str, origins: frozenset[str]) -> list[str]:
+    """Put our rule, or none where no origin is allowed, beside an operator's own."""
+    with translating("objects"):
+        try:
+            found = s3.get_bucket_cors(Bucket=bucket).get("CORSRules", [])
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) != "NoSuchCORSConfiguration":
+                raise
+            found = []
+        rules: list[CORSRuleTypeDef | CORSRuleOutputTypeDef]
+        rules = [rule for rule in found if rule.get("ID") != CORS_ID]
+        rules += bucket_cors(origins)
+        if rules == found:
+            return []
+        if not rules:
+            s3.delete_bucket_cors(Bucket=bucket)
+            return [f"bucket {bucket} lets no other origin's pages upload"]
+        s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": rules})
+    return [f"bucket {bucket} lets pages of {len(origins)} origins upload"]
 
 
 def _create_bucket(s3: S3Client, bucket: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapters.dynamodb_receivers import read_also_tell, read_webhook, receiver_attributes
 from jobs import seq
+from jobs.document import Document, MediaType, UploadId
 from jobs.due import due_shard
 from jobs.errors import RecordUnreadable
 from jobs.events import TERMINAL_EVENTS, Event
@@ -72,6 +73,7 @@ def to_item(job: Job) -> dict[str, Value]:
         "RunTimeoutS": _write_seconds(job.run_timeout),
         "RetentionS": _write_seconds(job.retention),
         **receiver_attributes(job.webhook, job.also_tell),
+        "Documents": _write_documents(job.documents),
         "Timeline": write_steps(job.timeline),
         **state_attributes(job),
     }
@@ -205,6 +207,7 @@ def _read(item: Item) -> Job:
         retention=_read_seconds(item, "RetentionS"),
         webhook=read_webhook(item),
         also_tell=read_also_tell(item),
+        documents=_read_documents(item),
         queued_at=_read_time(item, "QueuedAt"),
         due_at=_read_time(item, "DueAt"),
         sweeps=int(item["Sweeps"]["N"]) if "Sweeps" in item else 0,
@@ -314,6 +317,39 @@ def _read_inference(item: Item) -> InferenceConfig:
         stop_sequences=tuple(
             stop["S"] for stop in fields.get("StopSequences", {"L": []}).get("L", [])
         ),
+    )
+
+
+def _write_documents(documents: tuple[Document, ...]) -> Value | None:
+    if not documents:
+        return None
+    return {
+        "L": [
+            {
+                "M": {
+                    "UploadId": text(document.upload),
+                    "Name": text(document.name),
+                    "MediaType": text(document.media_type),
+                    "Bytes": number(document.size),
+                    "Key": text(document.key),
+                }
+            }
+            for document in documents
+        ]
+    }
+
+
+def _read_documents(item: Item) -> tuple[Document, ...]:
+    found = (document["M"] for document in item.get("Documents", {"L": []})["L"])
+    return tuple(
+        Document(
+            upload=UploadId(fields["UploadId"]["S"]),
+            name=fields["Name"]["S"],
+            media_type=MediaType(fields["MediaType"]["S"]),
+            size=int(fields["Bytes"]["N"]),
+            key=ObjectKey(fields["Key"]["S"]),
+        )
+        for fields in found
     )
 
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from jobs.uploads import UPLOADS
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef
-    from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef
+    from mypy_boto3_s3.type_defs import CORSRuleTypeDef, LifecycleRuleTypeDef
 
 OPEN_JOBS = "OpenJobs"
 USER_JOBS = "UserJobs"
@@ -18,6 +22,8 @@ TTL_ATTRIBUTE = "ExpiresAt"
 STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
 ANSWERS = "answers"
 ANSWERS_KEPT_DAYS = 7  # longer than any outage; an answer that nobody fetched is a user's data
+CORS_ID = "longhaul-browsers"
+_CORS_SECONDS = 3600  # a browser asks once an hour whether it may
 _OBJECTS_OUTLIVE_ROWS_DAYS = 2  # DynamoDB may take two days to delete what has expired
 
 
@@ -154,7 +160,7 @@ def idempotency_table_name(jobs: str) -> str:
 
 
 def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
-    """Define when prompts and results go: after their rows; and kept answers, much sooner.
+    """Define when prompts, uploads and results go: after their rows; kept answers much sooner.
 
     Nothing else in the bucket is ours.
     """
@@ -162,6 +168,7 @@ def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
     days = {
         "prompts": after_rows,
         "results": after_rows,
+        UPLOADS: after_rows,
         ANSWERS: min(ANSWERS_KEPT_DAYS, after_rows),
     }
     return [
@@ -172,4 +179,22 @@ def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
             "Expiration": {"Days": days[prefix]},
         }
         for prefix in days
+    ]
+
+
+def bucket_cors(origins: Iterable[str]) -> list[CORSRuleTypeDef]:
+    """Define which pages may upload, and read results, from a browser; none where none is named.
+
+    The URL is the right to do so; this only lets browsers use it.
+    """
+    if not (allowed := sorted(origins)):
+        return []
+    return [
+        {
+            "ID": CORS_ID,
+            "AllowedOrigins": allowed,
+            "AllowedMethods": ["GET", "PUT"],
+            "AllowedHeaders": ["*"],
+            "MaxAgeSeconds": _CORS_SECONDS,
+        }
     ]

@@ -58,6 +58,7 @@ _STAGE = re.compile(
 )
 _KIB = 1024
 _MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
 
 
 class Settings(BaseSettings):
@@ -79,6 +80,12 @@ class Settings(BaseSettings):
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="PORT")
     web_connections: int = Field(default=10_000, ge=10, le=100_000)
     max_request_bytes: int = Field(default=25 * _MIB, ge=_KIB, le=100 * _MIB)
+
+    max_upload_bytes: int = Field(default=100 * _MIB, ge=_KIB, le=_GIB)
+    document_characters: int = Field(default=10_000_000, ge=1000, le=100_000_000)
+    document_seconds: float = Field(default=120, ge=1, le=3600)
+    document_memory_bytes: int = Field(default=_GIB, ge=256 * _MIB, le=64 * _GIB)
+    document_readers: int = Field(default=2, ge=1, le=64)
 
     inline_prompt_bytes: int = Field(default=64 * _KIB, ge=0, le=128 * _KIB)
     inline_result_bytes: int = Field(default=64 * _KIB, ge=0, le=128 * _KIB)

@@ -19,6 +19,7 @@ from adapters.aws import (
 from adapters.bedrock import BedrockModel
 from adapters.bootstrap import check_bus, check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
+from adapters.documents import BoundedReader, ReadingBounds
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_idempotency import DynamoDBKeyedJobs
@@ -38,10 +39,12 @@ from adapters.redis_nudges import RedisNudges
 from adapters.redis_slots import RedisSlots
 from adapters.redis_tickets import RedisTickets
 from adapters.s3 import S3ObjectStore
+from adapters.s3_uploads import S3Uploads
 from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
+from jobs.add_documents import DocumentParts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.delete import DeleteParts
@@ -51,6 +54,7 @@ from jobs.job import WorkerId
 from jobs.redrive import RedriveParts
 from jobs.running import RunParts
 from jobs.submit import SubmitParts
+from jobs.uploads import OfferParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,6 +98,7 @@ class WebAdapters:
     jobs: JobList
     cancel: CancelParts
     redrive: RedriveParts
+    offer: OfferParts
     deliveries: Deliveries
     store: JobStore
     objects: ObjectStore
@@ -180,6 +185,14 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             process=process,
             attempts=settings.retry_policy.max_calls,
         ),
+        offer=OfferParts(
+            uploads=S3Uploads(client=s3, bucket=settings.bucket),
+            clock=clock,
+            chance=chance,
+            log=log,
+            most_bytes=settings.max_upload_bytes,
+            lifetime=settings.url_lifetime,
+        ),
         deliveries=deliveries,
         store=store,
         objects=objects,
@@ -227,6 +240,7 @@ def open_worker_parts(
         lease=settings.lease,
         patience=settings.patience,
         inline_result_bytes=settings.inline_result_bytes,
+        documents=_document_parts(settings, connections=connections),
     )
     return parts, leases
 
@@ -337,6 +351,22 @@ def _kept_answers(settings: Settings, log: Log, *, connections: int) -> KeptAnsw
         return home
     folder = settings.spool_dir / settings.bucket  # answers of another deployment stay apart
     return AnswersInEither(home=home, spool=AnswerSpool(folder, clock=SystemClock(), log=log))
+
+
+def _document_parts(settings: Settings, *, connections: int) -> DocumentParts:
+    s3 = connect_s3(connections=connections)
+    uploads = S3Uploads(client=s3, bucket=settings.bucket)
+    bounds = ReadingBounds(
+        characters=settings.document_characters,
+        seconds=settings.document_seconds,
+        memory_bytes=settings.document_memory_bytes,
+    )
+    return DocumentParts(
+        uploads=uploads,
+        reader=BoundedReader(uploads=uploads, bounds=bounds, at_once=settings.document_readers),
+        most_characters=settings.document_characters,
+        answer_tokens=settings.default_max_tokens,
+    )
 
 
 def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:

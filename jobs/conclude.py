@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.errors import DeadlinePassed, DocumentRefused, HandedOver
 from jobs.expire import expiry_of, run_timeout
 from jobs.job import JobError, OnInterrupted, Result, Usage
 from jobs.outcome import Completed, Expired, Failed, Partial, Retrying
@@ -79,6 +80,17 @@ def interrupt(run: Run) -> Failed:
     return _fail(run, JobError(code="interrupted", message=unknown, retryable=True))
 
 
+def stop(run: Run, error: DeadlinePassed | DocumentRefused | HandedOver) -> Outcome:
+    """Make the outcome of a run that may not go on, although no model failed."""
+    match error:
+        case DeadlinePassed():
+            return expire(run)
+        case DocumentRefused():
+            return refuse(run, error)
+        case HandedOver():
+            return hand_over(run)
+
+
 def expire(run: Run) -> Expired:
     """Make the outcome of a job whose time to finish is over."""
     return _expire(run, run_timeout(run.claim.job))
@@ -109,6 +121,12 @@ def exhaust(run: Run) -> Failed:
     """Make the outcome of a job whose calls all ended without one."""
     spent = f"{run.claim.job.max_attempts} attempts ended without an outcome"
     return _fail(run, JobError(code="attempts_exhausted", message=spent, retryable=True))
+
+
+def refuse(run: Run, error: DocumentRefused) -> Failed:
+    """Make the outcome of a job whose documents cannot be read; no call was made."""
+    message = str(error)[:_LONGEST_MESSAGE]
+    return _fail(run, JobError(code=error.reason, message=message, retryable=False))
 
 
 def fail_ourselves(run: Run, error: Exception) -> Failed:

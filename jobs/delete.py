@@ -9,7 +9,7 @@ from jobs.errors import JobNotEnded
 
 if TYPE_CHECKING:
     from jobs.event_log import EventLog
-    from jobs.job import Job, JobId
+    from jobs.job import Job, JobId, ObjectKey
     from jobs.ports import Log
 
 
@@ -30,6 +30,9 @@ class JobObjects(Protocol):
     def delete_all_of(self, job_id: JobId) -> None:
         """Remove every text that was put for a job: its prompt, results and kept answers."""
 
+    def delete(self, key: ObjectKey) -> None:
+        """Remove one object; one that is not there is removed already."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteParts:
@@ -42,13 +45,15 @@ class DeleteParts:
 
 
 def delete_job(job: Job, parts: DeleteParts) -> None:
-    """Remove prompt, results, log and then the row, so that a call that broke off can be repeated.
+    """Remove all that belongs to the job and then its row: what broke off can be repeated.
 
     Raises JobNotEnded, and JobMoved where the job was redriven meanwhile.
     """
     if not job.status.is_terminal:
         raise JobNotEnded(f"job {job.id} is {job.status}; cancel it before you delete it")
     parts.objects.delete_all_of(job.id)
+    for document in job.documents:
+        parts.objects.delete(document.key)
     parts.event_log.forget(job.id)
     parts.store.remove(job)
     parts.log.info("job_deleted", job_id=job.id, trace_id=job.trace.id)

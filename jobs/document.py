@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NewType, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobs.job import ObjectKey
 
 UploadId = NewType("UploadId", str)
@@ -50,9 +52,12 @@ class DocumentText:
 class DocumentReader(Protocol):
     """Takes the text out of documents."""
 
-    def read(self, document: Document) -> DocumentText:
+    def read(
+        self, document: Document, *, check: Callable[[], object] | None = None
+    ) -> DocumentText:
         """Read a stored document in bounded time and memory.
 
         Raises DocumentRefused where it is encrypted, broken, a bomb or without text, and
-        NoResult where its bytes are no longer stored.
+        NoResult where its bytes are no longer stored. Calls `check` now and then; what that raises
+        ends the reading at once.
         """

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
+from jobs.document import Document  # noqa: TC001 - a dataclass's field types stay readable at runtime
 from jobs.receiver import Receiver, receivers_with
-from jobs.timeline import Step  # noqa: TC001 - a dataclass's field types stay readable at runtime
+from jobs.timeline import Step  # noqa: TC001 - the same
 from jobs.trace import Trace  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ WorkerId = NewType("WorkerId", str)
 ClaimToken = NewType("ClaimToken", str)
 ObjectKey = NewType("ObjectKey", str)
 
-_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
-_JOB_ID = re.compile(rf"job_[{_CROCKFORD}]{{26}}")
+CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_JOB_ID = re.compile(rf"job_[{CROCKFORD}]{{26}}")
 
 
 class JobStatus(StrEnum):
@@ -136,7 +137,8 @@ class Job:
     state event. `retry_counts` are the policy's counters. `queued_at` is when the job began to
     wait: at its creation, or at its last redrive. `due_at` is when someone should look at it again
     (None once it has ended and its end is announced), and `sweeps` how often someone did.
-    `webhook` is the URL that is told of its end, and `also_tell` who else is.
+    `webhook` is the URL that is told of its end, and `also_tell` who else is. `documents` are what
+    the prompt comes with.
     """
 
     id: JobId
@@ -158,6 +160,7 @@ class Job:
     retention: timedelta | None = None
     webhook: str | None = None
     also_tell: tuple[Receiver, ...] = ()
+    documents: tuple[Document, ...] = ()
     queued_at: datetime | None = None
     due_at: datetime | None = None
     sweeps: int = 0
@@ -192,13 +195,17 @@ class Job:
 
 
 def new_job_id(now: datetime, entropy: bytes) -> JobId:
-    """Make an id that sorts by time (a ULID) from 10 random bytes.
+    """Make an id from 10 random bytes."""
+    return JobId(f"job_{sortable_digits(now, entropy)}")
+
+
+def sortable_digits(now: datetime, entropy: bytes) -> str:
+    """Make what sorts by time (a ULID) from 10 random bytes.
 
     The time serves the eye in a log; nothing relies on the order.
     """
     number = (int(now.timestamp() * 1000) << 80) | int.from_bytes(entropy[:10])
-    digits = [_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5)]
-    return JobId("job_" + "".join(digits))
+    return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
 def parse_job_id(text: str) -> JobId | None:

@@ -1,21 +1,29 @@
-"""Run: the whole life of one claim. Claim, invoke, collect, store, settle, announce."""
+"""Run: the whole life of one claim. Claim, prepare, invoke, collect, store, settle, announce."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.add_documents import add_documents
 from jobs.answer import PaidAnswer
 from jobs.claim import ClaimRefused, ClaimTerms
 from jobs.conclude import (
     break_off,
     complete,
-    expire,
     fail_ourselves,
-    hand_over,
     over_before_the_call,
     retry_or_fail,
+    stop,
 )
-from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, ModelError, NoResult, Unavailable
+from jobs.errors import (
+    ClaimLost,
+    DeadlinePassed,
+    DocumentRefused,
+    HandedOver,
+    ModelError,
+    NoResult,
+    Unavailable,
+)
 from jobs.job import ClaimToken, Inline, ObjectKey, Stored
 from jobs.patience import patiently
 from jobs.ports import Invocation
@@ -96,10 +104,8 @@ def attempt(run: Run) -> Outcome:
         return complete(run, answer, store_result(run, answer.text), store_raw(run))
     except ModelError as error:
         return retry_or_fail(run, error)
-    except DeadlinePassed:
-        return expire(run)
-    except HandedOver:
-        return hand_over(run)
+    except (DeadlinePassed, DocumentRefused, HandedOver) as error:
+        return stop(run, error)
     except (ClaimLost, Unavailable):
         raise
     except Exception as error:  # noqa: BLE001 - whatever breaks, the job ends
@@ -107,24 +113,30 @@ def attempt(run: Run) -> Outcome:
 
 
 def prepare(run: Run) -> Invocation:
-    """Gather what is asked of the model."""
+    """Gather what is asked of the model: the prompt, with the job's documents in it."""
     job = run.claim.job
-    prompt = job.prompt
-    if isinstance(prompt, Stored):
-        text = run.patiently(lambda: _read_prompt(run, prompt), waiting="prompt_waits")
-    else:
-        text = prompt.text
+    prompt = add_documents(run, read_prompt(run))
     return Invocation(
         job=job.id,
         attempt=job.attempt,
         model=job.model,
-        prompt=Prompt.from_json(text),
+        prompt=prompt,
         inference=job.inference,
         trace=job.trace,
     )
 
 
-def _read_prompt(run: Run, prompt: Stored) -> str:
+def read_prompt(run: Run) -> Prompt:
+    """Read the prompt from the row, or from where the row says that it is."""
+    match run.claim.job.prompt:
+        case Inline(text=text):
+            return Prompt.from_json(text)
+        case Stored() as stored:
+            text = run.patiently(lambda: _load_prompt(run, stored), waiting="prompt_waits")
+            return Prompt.from_json(text)
+
+
+def _load_prompt(run: Run, prompt: Stored) -> str:
     try:
         return run.parts.objects.get(prompt.key)
     except NoResult as error:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from jobs.add_documents import DocumentParts
     from jobs.answer import KeptAnswers, PaidAnswer
     from jobs.claim import Claim
     from jobs.errors import LonghaulError
@@ -55,6 +56,7 @@ class RunParts:
     lease: timedelta
     patience: timedelta
     inline_result_bytes: int
+    documents: DocumentParts
 
 
 @dataclass(kw_only=True)

@@ -7,6 +7,7 @@ from datetime import timedelta  # noqa: TC003 - a dataclass's field type
 from typing import TYPE_CHECKING
 
 from jobs import seq
+from jobs.document import Document  # noqa: TC001 - a dataclass's field type
 from jobs.due import first_due_at
 from jobs.errors import JobMoved, JobNotFound
 from jobs.events import queued_event
@@ -51,6 +52,7 @@ class JobRequest:
     retention: timedelta | None = None
     webhook: str | None = None
     also_tell: tuple[Receiver, ...] = ()
+    documents: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +154,7 @@ def _new_job(job_id: JobId, request: JobRequest, prompt: Payload, parts: SubmitP
         retention=request.retention,
         webhook=request.webhook,
         also_tell=request.also_tell,
+        documents=request.documents,
         queued_at=request.accepted_at,
         seq=seq.QUEUED,
         timeline=(accepted, replace(accepted, name=StepName.WRITTEN, at=written_at)),

@@ -20,6 +20,7 @@ class StepName(StrEnum):
     SWEPT = "swept"
     ENQUEUED = "enqueued"
     CLAIMED = "claimed"
+    DOCUMENTS_READ = "documents_read"
     INVOKED = "invoked"
     FIRST_TOKEN = "first_token"  # noqa: S105 - a model's token, not a credential
     INTERRUPTED = "interrupted"

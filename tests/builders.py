@@ -18,15 +18,28 @@ from adapters.memory import (
     SteadyLeases,
 )
 from adapters.memory_deliveries import MemoryDeliveries, MemoryDeliveryQueue
+from adapters.memory_uploads import MemoryUploads, PlainReader
+from jobs.add_documents import DocumentParts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.claim import Claim, ClaimTerms
 from jobs.deliver import DeliverParts
 from jobs.delivery import SCHEDULE
+from jobs.document import Document, MediaType, UploadId
 from jobs.due import first_due_at
 from jobs.errors import ClaimLost, ModelError, Unavailable
 from jobs.expire import ExpireParts
-from jobs.job import ClaimToken, Inline, Job, JobId, JobStatus, ModelId, UserId, WorkerId
+from jobs.job import (
+    ClaimToken,
+    Inline,
+    Job,
+    JobId,
+    JobStatus,
+    ModelId,
+    ObjectKey,
+    UserId,
+    WorkerId,
+)
 from jobs.prompt import Prompt
 from jobs.redrive import RedriveParts
 from jobs.retry import DEFAULT_POLICY
@@ -42,7 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from jobs.claim import ClaimRefused
-    from jobs.job import ObjectKey
     from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Invocation, JobStore
     from jobs.timeline import Step
@@ -103,6 +115,18 @@ def a_claim(**changes: Any) -> Claim:  # noqa: ANN401 - the claimed Job's own fi
         worker=WorkerId("worker@test:1"),
         lease=LEASE,
     )
+
+
+def a_document(**changes: Any) -> Document:  # noqa: ANN401 - a Document's own fields
+    """Make a document that has been uploaded."""
+    document = Document(
+        upload=UploadId("upl_01kb6yh3c0000000000000000a"),
+        name="report.pdf",
+        media_type=MediaType.PDF,
+        size=1_000,
+        key=ObjectKey("uploads/ada/upl_01kb6yh3c0000000000000000a"),
+    )
+    return replace(document, **changes)
 
 
 def a_request(**changes: Any) -> JobRequest:  # noqa: ANN401 - a JobRequest's own fields
@@ -431,6 +455,19 @@ def run_parts(**changes: Any) -> RunParts:  # noqa: ANN401 - RunParts' own field
         lease=LEASE,
         patience=timedelta(seconds=600),
         inline_result_bytes=1024,
+        documents=document_parts(),
+    )
+    return replace(parts, **changes)
+
+
+def document_parts(**changes: Any) -> DocumentParts:  # noqa: ANN401 - DocumentParts' own fields
+    """Make what documents are added with, all of it in memory."""
+    uploads = changes.get("uploads") or MemoryUploads(ManualClock())
+    parts = DocumentParts(
+        uploads=uploads,
+        reader=PlainReader(uploads=uploads),
+        most_characters=10_000_000,
+        answer_tokens=4_096,
     )
     return replace(parts, **changes)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef
     from mypy_boto3_dynamodbstreams.client import DynamoDBStreamsClient
     from mypy_boto3_s3.client import S3Client
 
@@ -278,12 +279,21 @@ class Clients:
 
     def make_tables(self, name: str) -> str:
         """Make a table of jobs, with its feed's and its keys', that nobody else knows."""
-        for definition in (jobs_table(name), feed_table(name), idempotency_table(name)):
+        for definition in _tables(name):
             self.dynamodb.create_table(**definition)
             self.dynamodb.get_waiter("table_exists").wait(
                 TableName=definition["TableName"], WaiterConfig={"Delay": 1, "MaxAttempts": 10}
             )
         return name
+
+    def drop_tables(self, name: str) -> None:
+        """Remove what `make_tables` has made."""
+        for definition in _tables(name):
+            self.dynamodb.delete_table(TableName=definition["TableName"])
+
+
+def _tables(name: str) -> tuple[CreateTableInputTypeDef, ...]:
+    return jobs_table(name), feed_table(name), idempotency_table(name)
 
 
 class RedisServer:

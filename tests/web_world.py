@@ -17,12 +17,14 @@ from adapters.memory import (
 )
 from adapters.memory_deliveries import MemoryDeliveries
 from adapters.memory_lists import MemoryJobList, MemoryKeyedJobs
+from adapters.memory_uploads import MemoryUploads
 from jobs.claim import Claim
 from jobs.delete import DeleteParts
 from jobs.events import Event, EventType
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Completed, Failed, Partial
 from jobs.receiver import PushTerms
+from jobs.uploads import OfferParts
 from tests.builders import (
     NOW,
     FixedChance,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 ADA = {"Authorization": "Bearer key-of-ada-0123456789"}
 BOB = {"Authorization": "Bearer key-of-bob-0123456789"}
+MOST_UPLOAD_BYTES = 10_000
 KEYS = {"key-of-ada-0123456789": "ada", "key-of-bob-0123456789": "bob"}
 
 
@@ -86,6 +89,7 @@ class World:
     def __post_init__(self) -> None:
         chance = FixedChance()
         self.tickets = MemoryTickets(self.clock)
+        self.uploads = MemoryUploads(self.clock)
         self.parts = WebParts(
             submit=submit_parts(
                 store=self.store,
@@ -110,6 +114,14 @@ class World:
                 store=self.store, objects=self.objects, event_log=self.events, log=self.log
             ),
             jobs=MemoryJobList(self.store),
+            offer=OfferParts(
+                uploads=self.uploads,
+                clock=self.clock,
+                chance=chance,
+                log=self.log,
+                most_bytes=MOST_UPLOAD_BYTES,
+                lifetime=timedelta(hours=1),
+            ),
             deliveries=self.deliveries,
             webhooks=self.webhooks,
             push=self.push,

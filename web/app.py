@@ -23,6 +23,7 @@ from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
 from web.socket_routes import SocketRoutes
 from web.submit_routes import SubmitRoutes
+from web.upload_routes import UploadRoutes
 
 if TYPE_CHECKING:
     from web.parts import WebParts
@@ -47,6 +48,7 @@ def create_app(parts: WebParts) -> Flask:
         *ListRoutes(parts.jobs, writer).routes(),
         *EventRoutes(parts, hub, writer).routes(),
         *DeliveryRoutes(parts).routes(),
+        *UploadRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),
         *AsyncApiRoutes().routes(),
         *sockets.routes(),

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from jobs.document import MOST_DOCUMENTS
 from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import InferenceConfig
 from jobs.prompt import Prompt
@@ -27,15 +28,8 @@ from web.json_text import text_of_member
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# In the contract, and coming with later issues: until then a plain word instead of a job that
-# silently leaves out what was asked for.
-NOT_YET = frozenset(
-    {
-        "documents",
-    }
-)
 # Beside `body` these would say nothing: a native body has words of its own for them.
-NOT_BESIDE_BODY = ("system", "inference_config")
+NOT_BESIDE_BODY = ("system", "inference_config", "documents")
 MAX_METADATA = 50
 MAX_METADATA_BYTES = 16 * 1024  # it stands in the row, beside prompt, result and timeline
 MAX_PROBLEMS = 20  # told at once
@@ -134,18 +128,20 @@ Metadata = Annotated[
 ]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What all bodies have in common: exact types, and no field that nobody knows."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class MessageBody(_Body):
+class MessageBody(Body):
     """One turn of a conversation, in Converse's shape."""
 
     role: Literal["user", "assistant"]
     content: Annotated[list[ContentBlock], Field(min_length=1)]
 
 
-class InferenceBody(_Body):
+class InferenceBody(Body):
     """`inference_config`."""
 
     max_tokens: Annotated[int, Field(ge=1, le=_INT32)] | None = None
@@ -154,13 +150,19 @@ class InferenceBody(_Body):
     stop_sequences: Annotated[list[StopSequence], Field(max_length=4)] | None = None
 
 
-class WebhookBody(_Body):
+class WebhookBody(Body):
     """`webhook`; what the URL may be depends on the deployment (web/job_routes.py)."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
 
 
-class JobBody(_Body):
+class DocumentBody(Body):
+    """One of `documents`: what the caller has uploaded before (web/upload_routes.py)."""
+
+    upload_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class JobBody(Body):
     """The body of `POST /v1/jobs`; null stands for a field that was left out."""
 
     model: ModelName | None = None
@@ -168,6 +170,7 @@ class JobBody(_Body):
     messages: Annotated[list[MessageBody], Field(min_length=1)] | None = None
     body: NativeBody | None = None
     system: Text | None = None
+    documents: Annotated[list[DocumentBody], Field(max_length=MOST_DOCUMENTS)] | None = None
     inference_config: InferenceBody | None = None
     metadata: Metadata | None = None
     webhook: WebhookBody | None = None
@@ -255,6 +258,5 @@ def _problem_of(found: Mapping[str, Any]) -> FieldProblem:
         path = [kind]
     detail = found["msg"]
     if kind == "extra_forbidden":
-        soon = len(path) == 1 and path[0] in NOT_YET
-        detail = "is not supported yet" if soon else "is not a known field"
+        detail = "is not a known field"
     return FieldProblem(field=".".join(path)[:MAX_FIELD_CHARACTERS], detail=detail)

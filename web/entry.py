@@ -31,6 +31,7 @@ def open_app(settings: Settings) -> Flask:
             redrive=adapters.redrive,
             delete=adapters.delete,
             jobs=adapters.jobs,
+            offer=adapters.offer,
             deliveries=adapters.deliveries,
             store=adapters.store,
             objects=adapters.objects,

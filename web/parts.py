@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobs.redrive import RedriveParts
     from jobs.submit import SubmitParts
     from jobs.tickets import Tickets
+    from jobs.uploads import OfferParts
 
 
 class WebLog(Log, Protocol):
@@ -59,6 +60,7 @@ class WebParts:
     redrive: RedriveParts
     delete: DeleteParts
     jobs: JobList
+    offer: OfferParts
     deliveries: Deliveries
     store: JobStore
     objects: ObjectStore

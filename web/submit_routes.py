@@ -12,6 +12,7 @@ from jobs.errors import FieldProblem, InvalidRequest
 from jobs.idempotency import RequestKey
 from jobs.job import ModelId, OnInterrupted
 from jobs.submit import JobRequest, Submitted, submit_job, submit_once
+from jobs.uploads import find_documents
 from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
 from web.job_answers import JobAnswers
@@ -77,10 +78,13 @@ class SubmitRoutes:
         body, prompt = read_job_body(value, data)
         self._check_retention(body.retention)
         self._check_webhook(body.webhook)
+        user = the_caller().user
+        asked = [document.upload_id for document in body.documents or ()]
         return JobRequest(
-            user=the_caller().user,
+            user=user,
             model=ModelId(body.model) if body.model else self._parts.default_model,
             prompt=prompt,
+            documents=find_documents(user, asked, self._parts.offer.uploads),
             trace=g.trace,
             accepted_at=self._parts.clock.now(),
             inference=body.inference,

@@ -77,8 +77,47 @@ def test_an_operators_own_rules_and_objects_stay(environ: dict[str, str], client
         "tmp": "tmp/",
         "longhaul-prompts": "prompts/",
         "longhaul-results": "results/",
+        "longhaul-uploads": "uploads/",
         "longhaul-answers": "answers/",
     }
+
+
+def test_pages_of_named_origins_may_upload_and_an_operators_own_rules_stay(
+    environ: dict[str, str], clients: Clients
+) -> None:
+    theirs = {"ID": "own", "AllowedMethods": ["GET"], "AllowedOrigins": ["https://own.example"]}
+    ensure_resources(environ)
+    clients.s3.put_bucket_cors(
+        Bucket="contract-bootstrap",
+        CORSConfiguration={"CORSRules": [theirs]},  # type: ignore[list-item] # a literal dict
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LONGHAUL_ALLOWED_ORIGINS", "https://app.example,https://b.example")
+        told = ensure_resources(environ)
+        again = ensure_resources(environ)
+
+    own, ours = clients.s3.get_bucket_cors(Bucket="contract-bootstrap")["CORSRules"]
+    assert own.get("ID") == "own"
+    assert ours["AllowedOrigins"] == ["https://app.example", "https://b.example"]
+    assert ours["AllowedMethods"] == ["GET", "PUT"]
+    assert told[-1] == "bucket contract-bootstrap lets pages of 2 origins upload"
+    assert told[:-1] == again
+
+
+def test_an_origin_that_is_named_no_longer_may_upload_no_longer(
+    environ: dict[str, str], clients: Clients
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LONGHAUL_BUCKET", "contract-origins")
+        patch.setenv("LONGHAUL_ALLOWED_ORIGINS", "https://app.example")
+        ensure_resources(environ)
+        patch.delenv("LONGHAUL_ALLOWED_ORIGINS")
+
+        ensure_resources(environ)
+
+    with pytest.raises(clients.s3.exceptions.ClientError, match="NoSuchCORSConfiguration"):
+        clients.s3.get_bucket_cors(Bucket="contract-origins")
 
 
 def test_a_table_of_another_shape_is_refused_in_words(

@@ -11,7 +11,6 @@ import pytest
 
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
-from adapters.schema import feed_table_name
 from adapters.streams import DynamoDBChangeStream
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import PositionLost
@@ -69,8 +68,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         stand_ins: LocalStack = request.getfixturevalue("stand_ins")
         with in_shards(clients, name, stand_ins.environ, shards=1) as (_, table):
             yield table
-    clients.dynamodb.delete_table(TableName=name)
-    clients.dynamodb.delete_table(TableName=feed_table_name(name))
+    clients.drop_tables(name)
 
 
 def on_dynamodb(clients: Clients, name: str) -> Table:

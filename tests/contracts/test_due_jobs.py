@@ -13,7 +13,6 @@ import pytest
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
-from adapters.schema import feed_table_name
 from jobs.due import ANNOUNCE_GRACE, DISPATCH_GRACE, RETRY_GRACE, next_due_at
 from jobs.outcome import Redriven
 from jobs.receiver import DeliveryKind, Receiver
@@ -77,8 +76,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         store=DynamoDBJobStore(client=clients.dynamodb, table=name, retention=timedelta(days=1)),
         due=DynamoDBDueJobs(client=clients.dynamodb, table=name, log=RecordingLog()),
     )
-    for one in (name, feed_table_name(name)):
-        clients.dynamodb.delete_table(TableName=one)
+    clients.drop_tables(name)
 
 
 def new_job(table: Table) -> Job:

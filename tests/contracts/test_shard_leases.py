@@ -35,8 +35,7 @@ def leases(request: pytest.FixtureRequest) -> Iterator[ShardLeases]:
     clients: Clients = request.getfixturevalue("clients")
     name = clients.make_tables("Contract_ShardLeases")
     yield DynamoDBShardLeases(client=clients.dynamodb, table=feed_table_name(name))
-    for one in (name, feed_table_name(name)):
-        clients.dynamodb.delete_table(TableName=one)
+    clients.drop_tables(name)
 
 
 def new_lease(leases: ShardLeases) -> ShardLease:

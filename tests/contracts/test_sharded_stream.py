@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adapters.schema import feed_table_name
 from jobs.dispatch import ChangeRecord
 from jobs.errors import PositionLost, Unavailable
 from jobs.shards import ShardId
@@ -40,8 +39,7 @@ def sharded(clients: Clients, stand_ins: LocalStack, shards: int) -> Iterator[Sh
     name = clients.make_tables(NAME)
     with in_shards(clients, name, stand_ins.environ, shards=shards) as both:
         yield both
-    for one in (name, feed_table_name(name)):
-        clients.dynamodb.delete_table(TableName=one)
+    clients.drop_tables(name)
 
 
 def list_shards(table: Table) -> list[Shard]:

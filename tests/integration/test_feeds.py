@@ -201,8 +201,7 @@ def feeds(clients: Clients, environ: dict[str, str], tmp_path: Path) -> Iterator
         yield feeds
         for program in feeds.running.values():
             program.kill()
-    for name in (table, feed_table_name(table)):
-        clients.dynamodb.delete_table(TableName=name)
+    clients.drop_tables(table)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from adapters.kept_answers import AnswersInObjects
 from jobs.job import WorkerId
 from jobs.retry import DEFAULT_POLICY
 from jobs.running import RunParts
+from tests.builders import document_parts
 from tests.simulation.baton import MILLISECOND, Process
 from tests.simulation.ports import (
     SimChance,
@@ -124,5 +125,6 @@ class Worker(Process):
             lease=LEASE,
             patience=timedelta(seconds=600),
             inline_result_bytes=8,  # so that about half of the results go to the object store
+            documents=document_parts(),
         )
         self.desk = SimDesk(parts=parts, queue=SimQueue(world, self), timers=timers)

@@ -22,12 +22,13 @@ from adapters.bedrock import (
     converse_parameters,
 )
 from adapters.bedrock_errors import translating_model_errors
+from jobs.attach import Block, attach
 from jobs.errors import ModelError
 from jobs.job import InferenceConfig, ModelId
 from jobs.ports import Invocation
 from jobs.prompt import Prompt
 from jobs.retry import DEFAULT_POLICY, RetryAfter
-from tests.builders import JOB_ID, a_trace
+from tests.builders import JOB_ID, a_document, a_trace
 
 ENDPOINT = "https://bedrock.invalid"
 HELLO: list[dict[str, Any]] = [
@@ -536,6 +537,21 @@ def test_bytes_reach_the_model_as_they_were_and_not_encoded_twice() -> None:
     content = parameters["messages"][0]["content"]
     assert content[1]["image"]["source"]["bytes"] == picture
     assert content[0] == {"text": "What is it?"}
+
+
+def test_a_documents_bytes_reach_the_model_as_they_were_uploaded() -> None:
+    document = a_document(name="report.pdf")
+    prompt = attach(Prompt(text="Sum up"), [Block(document=document, content=bytes(range(256)))])
+    client = a_client()
+
+    parameters = converse_parameters(an_invocation(prompt=prompt))
+
+    block, words = parameters["messages"][0]["content"]
+    assert block["document"]["source"]["bytes"] == bytes(range(256))
+    assert words == {"text": "Sum up"}
+    with Stubber(client) as stubbed:  # botocore checks the shape before it sends
+        stubbed.add_response("converse_stream", {})
+        client.converse_stream(**parameters)
 
 
 def test_a_call_always_says_how_long_its_answer_may_be() -> None:

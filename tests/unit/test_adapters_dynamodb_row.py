@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.dynamodb_row import from_item, state_attributes, to_item
+from jobs.document import Document, MediaType, UploadId
 from jobs.due import due_shard
 from jobs.errors import RecordUnreadable
 from jobs.job import (
@@ -69,6 +70,14 @@ RESULTS = st.builds(
 RECEIVERS = st.builds(
     Receiver, kind=st.sampled_from(DeliveryKind), address=st.none() | st.text(min_size=1)
 )
+DOCUMENTS = st.builds(
+    Document,
+    upload=st.text().map(UploadId),
+    name=st.text(),
+    media_type=st.sampled_from(MediaType),
+    size=COUNTS,
+    key=st.text().map(ObjectKey),
+)
 # Rows of every kind but running ones, whose number is derived.
 JOBS = st.builds(
     Job,
@@ -81,6 +90,7 @@ JOBS = st.builds(
     updated_at=TIMES,
     trace=TRACES,
     max_attempts=COUNTS,
+    documents=st.lists(DOCUMENTS, max_size=5).map(tuple),
     inference=st.builds(
         InferenceConfig,
         max_tokens=st.none() | COUNTS,
@@ -146,7 +156,8 @@ def test_a_rows_state_can_be_turned_into_any_other(before: Job, after: Job) -> N
     row = {name: value for name, value in row.items() if state.get(name, value) is not None}
 
     kept = ("id", "user", "model", "prompt", "created_at", "trace", "inference", "metadata")
-    same = {name: getattr(before, name) for name in (*kept, "timeline", "on_interrupted")}
+    rest = ("documents", "timeline", "on_interrupted")
+    same = {name: getattr(before, name) for name in (*kept, *rest)}
     times = {name: getattr(before, name) for name in ("start_timeout", "run_timeout", "retention")}
     told = {name: getattr(before, name) for name in ("webhook", "also_tell")}
     expected = replace(after, **same, **times, **told)

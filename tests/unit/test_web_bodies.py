@@ -110,12 +110,6 @@ def test_an_invalid_body_names_the_field(body: object, field: str) -> None:
     assert not world.events.told
 
 
-def test_a_field_that_comes_later_says_so() -> None:
-    problem = _post(World(), json.dumps({"prompt": "x", "documents": []})).get_json()
-
-    assert problem["errors"] == [{"field": "documents", "detail": "is not supported yet"}]
-
-
 @pytest.mark.parametrize(
     "sent",
     [

@@ -1,0 +1,88 @@
+"""Documents for tests: sound ones, and those that somebody made to do harm or by mistake."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+
+import docx
+import pypdf
+from fpdf import FPDF
+
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PDF = "application/pdf"
+_MIB = 1024 * 1024
+
+
+def a_pdf(*pages: str) -> bytes:
+    """Make a PDF with a text a page."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=12)
+    for page in pages:
+        pdf.add_page()
+        if page:
+            pdf.multi_cell(0, text=page)
+    return bytes(pdf.output())
+
+
+def an_encrypted_pdf(password: str, *, owner: str | None = None) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(a_pdf("Nobody may read this")))
+    writer.encrypt(password, owner, algorithm="AES-256")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def a_pdf_with_content(stream: bytes) -> bytes:
+    """Make a PDF of one page, whose content inflates to `stream`."""
+    packed = zlib.compress(stream, 9)
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 " + font + b" >> >> >>",
+        b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed),
+    ]
+    out, places = bytearray(b"%PDF-1.4\n"), []
+    for number, written in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, written)
+    table = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % place for place in places)
+    out += b"trailer\n<< /Size %d /Root 1 0 R >>\n" % (len(objects) + 1)
+    return bytes(out + b"startxref\n%d\n%%%%EOF\n" % table)
+
+
+def a_pdf_bomb() -> bytes:
+    """Make 200 KB that inflate to 200 MiB."""
+    return a_pdf_with_content(b" " * 200 * _MIB)
+
+
+def a_slow_pdf() -> bytes:
+    """Make a small PDF whose one page takes minutes to read."""
+    return a_pdf_with_content(b"BT /F1 12 Tf 1 0 0 1 9 9 Tm (x) Tj ET\n" * 1_500_000)
+
+
+def a_docx(*paragraphs: str, table: tuple[tuple[str, ...], ...] = ()) -> bytes:
+    document = docx.Document()
+    for paragraph in paragraphs:
+        document.add_paragraph(paragraph)
+    if table:
+        cells = document.add_table(rows=len(table), cols=len(table[0]))
+        for row, texts in zip(cells.rows, table, strict=True):
+            for cell, text in zip(row.cells, texts, strict=True):
+                cell.text = text
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def a_docx_bomb() -> bytes:
+    """Make a DOCX with one part more, which inflates to 200 MiB."""
+    out = io.BytesIO(a_docx("Small"))
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/more.xml", b" " * 200 * _MIB)
+    return out.getvalue()
