@@ -174,6 +174,18 @@ export class Jobs {
   }
 
   /**
+   * Give what a model has answered to a native `body`, as it has answered it.
+   *
+   * @param {string} id
+   * @param {Stoppable} [terms]
+   * @returns {Promise<any>}
+   */
+  raw(id, { signal } = {}) {
+    // Where it leads to the object store, fetch drops Authorization on the way to another origin.
+    return this.#requests.json(`${pathOf(id)}/result?form=raw`, { signal });
+  }
+
+  /**
    * Cancel a job. Repeatable; one that had ended stays as it ended.
    *
    * @param {string} id

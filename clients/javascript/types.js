@@ -10,6 +10,7 @@
  * @property {string} [url]
  * @property {string} [url_expires_at]
  * @property {number} [bytes]
+ * @property {{url: string, bytes: number}} [raw] Of a job with a native `body`; `jobs.raw` gives it.
  *
  * @typedef {{done: number, total: number}} Progress Parts of a divided job.
  *

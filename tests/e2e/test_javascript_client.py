@@ -114,3 +114,41 @@ def test_a_page_with_an_unknown_key_is_told_so(page: Page) -> None:
     )
 
     assert refused == "unauthenticated"
+
+
+def test_a_page_uploads_a_document_and_sees_it_go(page: Page) -> None:
+    uploaded = page.evaluate(
+        """async () => {
+            const story = "The harbour of Aberdeen was full of ships that morning. ".repeat(6000);
+            const sent = [];
+            const onProgress = (progress) => sent.push(progress.sent / progress.total);
+            const file = new File([story], "notes.md", { type: "" });
+            const { upload_id } = await client.uploads.create(file, { onProgress });
+            const documents = [{ upload_id }];
+            const { id } = await client.jobs.create({ prompt: "Sum up.", documents });
+            const { status, error } = await client.jobs.wait(id);
+            const isRising = sent.every((part, n) => part >= (sent[n - 1] ?? 0));
+            return { status, error, isRising, sent };
+        }"""
+    )
+
+    assert (uploaded["status"], uploaded["isRising"]) == ("COMPLETED", True), uploaded
+    assert (uploaded["sent"][0], uploaded["sent"][-1]) == (0, 1)
+    assert len(uploaded["sent"]) > 2
+    assert page.evaluate("refused") == []
+
+
+def test_a_page_reads_what_a_model_answered_to_a_native_body(page: Page) -> None:
+    raw = page.evaluate(
+        """async () => {
+            const model = "amazon.titan-text-express-v1";
+            const body = { inputText: "Say it. <<stand-in: tokens=5>>" };
+            const { id } = await client.jobs.create({ model, body });
+            await client.jobs.wait(id);
+            const raw = await client.jobs.raw(id);
+            return [raw.results[0].outputText, await client.jobs.result(id)];
+        }"""
+    )
+
+    assert raw[0] == raw[1]
+    assert page.evaluate("refused") == []

@@ -107,3 +107,37 @@ test("another user's job is not there, and an unknown key is nobody", async () =
   assert.equal((await refusal(all(nobody.jobs.stream(id)))).code, "unauthenticated");
   bob.close();
 });
+
+test("an uploaded document is read for the job that names it", async () => {
+  const story = "The harbour of Aberdeen was full of ships that morning. ".repeat(12);
+  /** @type {unknown[]} */
+  const sent = [];
+
+  const { upload_id } = await client.uploads.create(new Blob([story]), {
+    name: "Zoë's notes.md",
+    onProgress: (progress) => sent.push(progress),
+  });
+  const model = "meta.llama3-8b-instruct-v1:0"; // takes text, not documents
+  const ended = await jobs.create({ prompt: "Sum up.", documents: [{ upload_id }], model }, { wait: 30 });
+
+  assert.equal(ended.status, "COMPLETED", JSON.stringify(ended.error));
+  assert.match(await jobs.result(ended.id), /Aberdeen/);
+  assert.deepEqual(sent.at(-1), { sent: story.length, total: story.length });
+});
+
+test("an upload that the server does not take is refused by field", async () => {
+  const error = await refusal(client.uploads.create(new Blob(["x"], { type: "image/png" })));
+
+  assert.deepEqual([error.code, error.fields.map(({ field }) => field)], ["invalid_request", ["content_type"]]);
+});
+
+test("the answer to a native body comes as text, and as the model gave it", async () => {
+  const ended = await jobs.create(
+    { model: "amazon.titan-text-express-v1", body: { inputText: told("tokens=5").prompt } },
+    { wait: 30 },
+  );
+
+  const raw = await jobs.raw(ended.id);
+
+  assert.equal(raw.results[0].outputText, await jobs.result(ended.id));
+});
