@@ -20,7 +20,7 @@ help:  ## List the commands
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
 
-$(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
+$(READY): requirements-dev.lock requirements-uv.lock pyproject.toml clients/python/pyproject.toml
 	@PYTHON="$(PYTHON)" bash deploy/local/setup.sh "$(VENV)"
 	@touch $@
 
@@ -94,4 +94,4 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and the stand-ins' data
-	rm -rf $(VENV) $(dir $(NODE_READY)) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(dir $(NODE_READY)) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info clients/python/*.egg-info

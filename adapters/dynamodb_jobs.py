@@ -8,6 +8,7 @@ there. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressi
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta  # noqa: TC003 - a dataclass's field type
 from typing import TYPE_CHECKING
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
     from jobs.claim import ClaimTerms
+    from jobs.division import Division
     from jobs.job import Job, JobId
     from jobs.outcome import Change, Outcome, Partial
     from jobs.timeline import Step
 
 _PART = "store"
 _REFUSED = "ConditionalCheckFailedException"
+_OWN_WRITE = ("TraceId", "UserId", "CreatedAt", "PartCreatedAt")
 
 _CLAIMABLE = (
     "(begins_with(JobStatus, :pending)"
@@ -54,7 +57,15 @@ _CLAIMABLE = (
 _CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
 _CANCELLED = "Epoch = :epoch AND JobStatus = :cancelled"
 _NO_RESULT = "attribute_not_exists(ResultData) AND attribute_not_exists(ResultKey)"
-_HELD = "ClaimToken = :token AND Epoch = :epoch AND JobStatus = :running"
+# A divided job is RUNNING, too, but nobody holds it.
+_HELD = (
+    "ClaimToken = :token AND Epoch = :epoch AND JobStatus = :running"
+    " AND attribute_exists(LeaseUntil)"
+)
+_DIVIDED = (
+    "Epoch = :epoch AND JobStatus = :running AND attribute_not_exists(LeaseUntil)"
+    " AND attribute_exists(DivisionPlan)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +90,7 @@ class DynamoDBJobStore:
             except botocore.exceptions.ClientError as error:
                 old = _refusing_row(error)
                 # The same trace and time under the same random id: our own write, retried.
-                if any(old.get(name) != item[name] for name in ("TraceId", "CreatedAt", "UserId")):
+                if any(old.get(name) != item.get(name) for name in _OWN_WRITE):
                     raise JobExists(f"there is a job {job.id} already") from error
 
     def get(self, job_id: JobId) -> Job:
@@ -131,7 +142,8 @@ class DynamoDBJobStore:
         except _RefusedError as refused:
             row = refused.row
             ours = {"ClaimToken": text(terms.token), "JobStatus": text(JobStatus.RUNNING)}
-            if any(row.get(name) != value for name, value in ours.items()):
+            is_ours = all(row.get(name) == value for name, value in ours.items())
+            if not is_ours or "LeaseUntil" not in row:
                 return _refusal(job_id, row)
         return Claim(
             job=from_item(row),
@@ -164,6 +176,50 @@ class DynamoDBJobStore:
             names = ("ClaimToken", "Epoch", "JobStatus", "InvokeStartedAt")
             if [row.get(name) for name in names] != list(held.values()):
                 raise _lost(claim) from refused
+
+    def mark_divided(self, claim: Claim, division: Division) -> None:
+        """Note how the job is about to be divided, under this claim alone."""
+        try:
+            self._update(
+                claim.job_id,
+                condition=_HELD,
+                sets={"DivisionPlan": ":plan", "DivisionTotal": ":total"},
+                removes=("PartsEnded",),
+                values={
+                    **_held_by(claim),
+                    ":plan": text(division.plan),
+                    ":total": number(division.total),
+                },
+            )
+        except _RefusedError as refused:
+            raise _lost(claim) from refused
+
+    def note_part(self, job: Job, number: int, at: datetime) -> Job:
+        """Note that a part of a divided job is done, once."""
+        ended: Value = {"N": str(number)}
+        try:
+            row = self._update(
+                job.id,
+                condition=f"{_DIVIDED} AND NOT contains(PartsEnded, :number)",
+                sets={"Seq": "Seq + :one", "UpdatedAt": ":at"},
+                adds={"PartsEnded": ":ended"},
+                values={
+                    ":epoch": {"N": str(job.epoch)},
+                    ":running": text(JobStatus.RUNNING),
+                    ":number": ended,
+                    ":ended": {"NS": [str(number)]},
+                    ":one": {"N": "1"},
+                    ":at": time(at),
+                },
+            )
+        except _RefusedError as refused:
+            if not refused.row:
+                raise JobMoved(f"job {job.id} is gone") from refused
+            job, epoch = from_item(refused.row), job.epoch
+            if job.epoch != epoch or not job.is_divided:
+                raise JobMoved(f"job {job.id} is no longer divided") from refused
+            return job  # it was noted before
+        return from_item(row)
 
     def renew(self, claim: Claim, until: datetime) -> None:
         """Move the lease's end, under this claim alone."""
@@ -258,6 +314,19 @@ class DynamoDBJobStore:
             if [row.get(name) for name in ("Epoch", "JobStatus")] != list(cancelled.values()):
                 raise _lost(claim) from refused
 
+    def keep_until(self, job_id: JobId, until: datetime | None) -> None:
+        """Set or remove what DynamoDB deletes the row by."""
+        there = {":job": text(job_id)}
+        when = {} if until is None else {":until": number(int(until.timestamp()))}
+        with suppress(_RefusedError):
+            self._update(
+                job_id,
+                condition="JobId = :job",
+                sets={"ExpiresAt": ":until"} if when else {},
+                removes=() if when else ("ExpiresAt",),
+                values=there | when,
+            )
+
     def _transition(  # noqa: PLR0913 - one write's whole shape, read by name at two places
         self,
         job: Job,
@@ -292,7 +361,7 @@ class DynamoDBJobStore:
             },
         )
 
-    def _update(
+    def _update(  # noqa: PLR0913 - one write's whole shape, all but two by name
         self,
         job_id: JobId,
         *,
@@ -300,13 +369,19 @@ class DynamoDBJobStore:
         sets: Mapping[str, str],
         values: Mapping[str, Value],
         removes: tuple[str, ...] = (),
+        adds: Mapping[str, str] | None = None,
     ) -> Mapping[str, Value]:
         """Do one conditional write and give the row after it. Raises _RefusedError."""
         # Placeholders, because a name that is set may be one of DynamoDB's reserved words.
-        names = {f"#{name}": name for name in (*sets, *removes)}
-        expression = "SET " + ", ".join(f"#{name} = {value}" for name, value in sets.items())
+        adds = adds or {}
+        names = {f"#{name}": name for name in (*sets, *removes, *adds)}
+        expression = ""
+        if sets:
+            expression += "SET " + ", ".join(f"#{name} = {value}" for name, value in sets.items())
         if removes:
             expression += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+        if adds:
+            expression += " ADD " + ", ".join(f"#{name} {value}" for name, value in adds.items())
         with translating(_PART):
             try:
                 answer = self.client.update_item(

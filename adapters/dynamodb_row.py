@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapters.dynamodb_receivers import read_also_tell, read_webhook, receiver_attributes
 from jobs import seq
+from jobs.division import Division, PartOf, PlanId
 from jobs.document import Document, MediaType, UploadId
 from jobs.due import due_shard
 from jobs.errors import RecordUnreadable
@@ -65,7 +66,8 @@ def to_item(job: Job) -> dict[str, Value]:
         **_write_payload(job.prompt, inline="PromptContext", stored="Prompt"),
         "InferenceConfig": _write_inference(job.inference),
         "Metadata": {"M": {key: text(value) for key, value in job.metadata.items()}},
-        "CreatedAt": time(job.created_at),
+        _created_at(is_part=job.part is not None): time(job.created_at),
+        **_write_part(job.part),
         "TraceId": text(job.trace.id),
         "TraceHeader": text(job.trace.header),
         "OnInterrupted": text(job.on_interrupted),
@@ -185,13 +187,14 @@ def _write_usage(usage: Usage) -> Value:
 def _read(item: Item) -> Job:
     status = JobStatus(item["JobStatus"]["S"])
     epoch = int(item["Epoch"]["N"])
+    is_held = status is JobStatus.RUNNING and "LeaseUntil" in item
     return Job(
         id=JobId(item["JobId"]["S"]),
         user=UserId(item["UserId"]["S"]),
         status=status,
         model=ModelId(item["Model"]["S"]),
         prompt=_read_payload(item, inline="PromptContext", stored="Prompt"),
-        created_at=read_time(item["CreatedAt"]["S"]),
+        created_at=read_time(item[_created_at(is_part="PartOf" in item)]["S"]),
         updated_at=_read_time(item, "UpdatedAt"),
         trace=read_trace(item),
         max_attempts=int(item["MaxAttempts"]["N"]),
@@ -199,8 +202,8 @@ def _read(item: Item) -> Job:
         metadata={key: value["S"] for key, value in item["Metadata"]["M"].items()},
         attempt=int(item["Attempt"]["N"]),
         epoch=epoch,
-        # A claim cannot multiply in its one write, so a running row's number is derived.
-        seq=seq.first_in(epoch) if status is JobStatus.RUNNING else int(item["Seq"]["N"]),
+        # A claim cannot multiply in its one write, so a claimed row's number is derived.
+        seq=seq.first_in(epoch) if is_held else int(item["Seq"]["N"]),
         on_interrupted=OnInterrupted(item["OnInterrupted"]["S"]),
         start_timeout=_read_seconds(item, "StartTimeoutS"),
         run_timeout=_read_seconds(item, "RunTimeoutS"),
@@ -208,6 +211,8 @@ def _read(item: Item) -> Job:
         webhook=read_webhook(item),
         also_tell=read_also_tell(item),
         documents=_read_documents(item),
+        part=read_part(item),
+        division=read_division(item),
         queued_at=_read_time(item, "QueuedAt"),
         due_at=_read_time(item, "DueAt"),
         sweeps=int(item["Sweeps"]["N"]) if "Sweeps" in item else 0,
@@ -229,10 +234,34 @@ def read_trace(item: Item) -> Trace:
     return trace or Trace(id=TraceId(item["TraceId"]["S"]))
 
 
+def read_part(item: Item) -> PartOf | None:
+    """Read which part of which job the row is."""
+    if "PartOf" not in item:
+        return None
+    return PartOf(
+        job=JobId(item["PartOf"]["S"]),
+        plan=PlanId(item["PartPlan"]["S"]),
+        number=int(item["PartNumber"]["N"]),
+        total=int(item["PartTotal"]["N"]),
+        pages=item["PartPages"]["S"],
+    )
+
+
+def read_division(item: Item) -> Division | None:
+    """Read how the job was divided, and which parts are done."""
+    if "DivisionPlan" not in item:
+        return None
+    return Division(
+        plan=PlanId(item["DivisionPlan"]["S"]),
+        total=int(item["DivisionTotal"]["N"]),
+        ended=frozenset(int(number) for number in item.get("PartsEnded", {}).get("NS", [])),
+    )
+
+
 def read_end(item: Item) -> Event | None:
-    """Read how an ended job ended, or None where the row says of no end."""
+    """Read how an ended job ended, or None where the row says of no end, or is a part's."""
     status = JobStatus(item["JobStatus"]["S"])
-    if status not in TERMINAL_EVENTS or "EndedAt" not in item:
+    if status not in TERMINAL_EVENTS or "EndedAt" not in item or read_part(item) is not None:
         return None
     return Event(
         job=JobId(item["JobId"]["S"]),
@@ -244,6 +273,23 @@ def read_end(item: Item) -> Event | None:
         attempt=int(item["Attempt"]["N"]),
         error=read_error(item),
     )
+
+
+def _created_at(*, is_part: bool) -> str:
+    """Name the attribute: the index of a user's jobs is sparse, and parts are not shown in it."""
+    return "PartCreatedAt" if is_part else "CreatedAt"
+
+
+def _write_part(part: PartOf | None) -> dict[str, Value]:
+    if part is None:
+        return {}
+    return {
+        "PartOf": text(part.job),
+        "PartPlan": text(part.plan),
+        "PartNumber": number(part.number),
+        "PartTotal": number(part.total),
+        "PartPages": text(part.pages),
+    }
 
 
 def _read_time(item: Item, name: str) -> datetime | None:

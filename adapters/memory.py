@@ -34,11 +34,13 @@ from jobs.shards import LATEST, Batch, Position, Shard, ShardId, StreamName
 from jobs.tickets import LIFETIME
 from jobs.timeline import MOST_SWEEPS_NOTED
 from jobs.transitions import (
+    begun_to_divide,
     changed,
     claimed,
     is_claimable,
     settled,
     was_cancelled_under,
+    with_part_done,
     with_partial,
 )
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from jobs.caller import Caller
     from jobs.claim import ClaimTerms
+    from jobs.division import Division
     from jobs.errors import RecordUnreadable
     from jobs.events import Event
     from jobs.fenced import Fenced
@@ -104,6 +107,7 @@ class MemoryJobStore:
         self._tokens: dict[JobId, ClaimToken] = {}
         self._invoked: dict[JobId, datetime] = {}
         self._interrupted: dict[JobId, datetime | None] = {}
+        self.kept_until: dict[JobId, datetime | None] = {}
         self.stream = MemoryChangeStream()
 
     def add(self, job: Job) -> None:
@@ -128,7 +132,8 @@ class MemoryJobStore:
             job = self._jobs.get(job_id)
             if job is None:
                 return ClaimRefused(job_id=job_id, status=None)
-            is_same = self._tokens.get(job_id) == terms.token and job.status is JobStatus.RUNNING
+            is_held = job.status is JobStatus.RUNNING and job.lease_until is not None
+            is_same = self._tokens.get(job_id) == terms.token and is_held
             if not is_claimable(job, terms.at) and not is_same:
                 return ClaimRefused(job_id=job_id, status=job.status, not_before=job.not_before)
             if is_claimable(job, terms.at):
@@ -158,6 +163,22 @@ class MemoryJobStore:
             steps = (*job.timeline, invoked)
             self._write(replace(job, updated_at=invoked.at, timeline=steps))
 
+    def mark_divided(self, claim: Claim, division: Division) -> None:
+        """Note how the job is about to be divided, under this claim alone."""
+        with self._lock:
+            self._write(begun_to_divide(self._held(claim), division))
+
+    def note_part(self, job: Job, number: int, at: datetime) -> Job:
+        """Note that a part of a divided job is done, once."""
+        with self._lock:
+            row = self._jobs.get(job.id)
+            if row is None or row.epoch != job.epoch or not row.is_divided or row.division is None:
+                raise JobMoved(f"job {job.id} is no longer divided")
+            if number not in row.division.ended:
+                row = with_part_done(row, number, at)
+                self._write(row)
+            return row
+
     def renew(self, claim: Claim, until: datetime) -> None:
         """Move the lease's end, under this claim alone."""
         with self._lock:
@@ -170,7 +191,7 @@ class MemoryJobStore:
             ours = self._tokens.get(claim.job_id) == claim.token
             if row is None or not ours or row.epoch != claim.epoch:
                 raise _lost(claim)
-            if row.status is not JobStatus.RUNNING:
+            if row.lease_until is None:
                 if row.status is not settled(claim.job, outcome).status:
                     raise _lost(claim)
                 return row
@@ -218,6 +239,12 @@ class MemoryJobStore:
             if row.result is None:
                 self._write(with_partial(row, partial))
 
+    def keep_until(self, job_id: JobId, until: datetime | None) -> None:
+        """Note when a row may go; it stays, here."""
+        with self._lock:
+            if job_id in self._jobs:
+                self.kept_until[job_id] = until
+
     def find(self, now: datetime, *, limit: int) -> list[Job]:
         """Find due jobs: this store is its own jobs.ports.DueJobs."""
         with self._lock:
@@ -250,6 +277,7 @@ class MemoryJobStore:
             or self._tokens.get(claim.job_id) != claim.token
             or job.epoch != claim.epoch
             or job.status is not JobStatus.RUNNING
+            or job.lease_until is None
         ):
             raise _lost(claim)
         return job
@@ -441,6 +469,8 @@ class MemoryChangeStream:
                         not_before=after.not_before,
                         end=terminal_event(after),
                         receivers=after.receivers,
+                        part=after.part,
+                        division=after.division,
                     ),
                 )
             )

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from adapters.topics import problem_with_template
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
+from jobs.plan import MOST_PARTS
 from jobs.receiver import DeliveryKind, PushTerms
 from jobs.retry import DEFAULT_POLICY, RetryPolicy
 from jobs.shards import Start
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     document_seconds: float = Field(default=120, ge=1, le=3600)
     document_memory_bytes: int = Field(default=_GIB, ge=256 * _MIB, le=64 * _GIB)
     document_readers: int = Field(default=2, ge=1, le=64)
+    document_parts: int = Field(default=MOST_PARTS, ge=1, le=256)
 
     inline_prompt_bytes: int = Field(default=64 * _KIB, ge=0, le=128 * _KIB)
     inline_result_bytes: int = Field(default=64 * _KIB, ge=0, le=128 * _KIB)

@@ -9,7 +9,12 @@ import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
 from adapters.dynamodb_receivers import read_receivers
-from adapters.dynamodb_row import read_end, read_trace
+from adapters.dynamodb_row import (
+    read_division,
+    read_end,
+    read_part,
+    read_trace,
+)
 from adapters.raw_record import raw_json
 from jobs.dispatch import Change, ChangeRecord, Image
 from jobs.errors import Misconfigured, PositionLost, RecordUnreadable, UnreadRecord
@@ -191,6 +196,8 @@ def _read_image(item: dict[str, Value]) -> Image:
         not_before=read_time(item["NotBefore"]["S"]) if "NotBefore" in item else None,
         end=read_end(item),
         receivers=read_receivers(item),
+        part=read_part(item),
+        division=read_division(item),
     )
 
 

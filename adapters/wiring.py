@@ -365,6 +365,7 @@ def _document_parts(settings: Settings, *, connections: int) -> DocumentParts:
         uploads=uploads,
         reader=BoundedReader(uploads=uploads, bounds=bounds, at_once=settings.document_readers),
         most_characters=settings.document_characters,
+        most_parts=settings.document_parts,
         answer_tokens=settings.default_max_tokens,
     )
 

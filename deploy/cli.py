@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from adapters.bootstrap import ensure_resources
@@ -16,26 +17,39 @@ from jobs.errors import LonghaulError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+
 _WRONG = 2  # exit status: the arguments, the environment or the resources need an operator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is success, 1 says that not all could be done, 2 that nothing fits."""
-    options = _parser().parse_args(arguments)
-    try:
-        status: int = options.run(options)
-    except LonghaulError as error:
-        sys.stderr.write(f"longhaul {options.name}: {error}\n")
-        return _WRONG
-    return status
+    """Run one command; 0 is success, 1 says that not all could be done, 2 that nothing fits.
 
+    Where longhaul-client is installed, too, its commands are here beside the operator's, with more
+    exit statuses: the same `longhaul` as the client's own.
+    """
+    if find_spec("longhaul_client") is not None:
+        from longhaul_client.cli import main as run_any  # noqa: PLC0415 - it may not be there
 
-def _parser() -> argparse.ArgumentParser:
+        return run_any(arguments, others=[add_commands])
     parser = argparse.ArgumentParser(
         prog="longhaul",
         description="Operate Longhaul; where everything is, the environment says.",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_commands(parser.add_subparsers(metavar="COMMAND", required=True))
+    options = parser.parse_args(arguments)
+    return _run(options)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the operator's commands; this distribution's entry point in `longhaul.commands`."""
+    before = set(commands.choices)
+    _add_each(commands)
+    for name in set(commands.choices) - before:
+        commands.choices[name].set_defaults(runner=_run)
+
+
+def _add_each(commands: Commands) -> None:
     bootstrap = commands.add_parser(
         "bootstrap", help="make the tables and the bucket, if they are not there"
     )
@@ -45,7 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     add_feed_commands(
         commands.add_parser("feed", help="see and replay the records that nobody could read")
     )
-    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        status: int = options.run(options)
+    except LonghaulError as error:
+        sys.stderr.write(f"longhaul {options.name}: {error}\n")
+        return _WRONG
+    return status
 
 
 def _bootstrap(_: argparse.Namespace) -> int:

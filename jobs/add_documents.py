@@ -9,17 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.attach import Block, attach, rest_of
+from jobs.divide import answers_of_parts, divide
 from jobs.errors import DocumentRefused, NoResult
 from jobs.model_limits import limits_of
+from jobs.pages import pages_of
+from jobs.part_prompts import about_answers
 from jobs.placing import AsBlock, TooLong, place_documents
+from jobs.plan import FRAME_TOKENS, MOST_PARTS, plan_parts
 from jobs.timeline import StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jobs.attach import Attachment
     from jobs.document import Document, DocumentReader, DocumentText
-    from jobs.placing import Placed
+    from jobs.outcome import Divided
+    from jobs.placing import Placed, Rest
+    from jobs.plan import Plan
     from jobs.prompt import Prompt
     from jobs.running import Run, T
     from jobs.uploads import Uploads
@@ -30,23 +36,34 @@ class DocumentParts:
     """What adding documents needs.
 
     `most_characters` bounds the text of all documents of a job, `answer_tokens` is what an answer
-    may take where the job does not say.
+    may take where the job does not say, and `most_parts` how many calls a job may be divided into.
     """
 
     uploads: Uploads
     reader: DocumentReader
     most_characters: int
     answer_tokens: int
+    most_parts: int = MOST_PARTS
 
 
-def add_documents(run: Run, prompt: Prompt) -> Prompt:
-    """Give the prompt with the job's documents in it. Raises DocumentRefused."""
+def add_documents(run: Run, prompt: Prompt) -> Prompt | Divided:
+    """Give the prompt with the job's documents in it, or divide the job. Raises DocumentRefused.
+
+    Where the job was divided and its parts are done, their answers stand for the documents.
+    """
     documents = run.claim.job.documents
     if not documents:
         return prompt
+    if answers := answers_of_parts(run):
+        return about_answers(prompt, answers)
     texts = [_read(run, document) for document in documents]
     _check_length(texts, run.parts.documents.most_characters)
-    placed = _place(run, prompt, texts)
+    job, parts = run.claim.job, run.parts.documents
+    rest = rest_of(prompt, answer_tokens=job.inference.max_tokens or parts.answer_tokens)
+    placed = place_documents(texts, limits=limits_of(job.model), rest=rest)
+    if isinstance(placed, TooLong):
+        run.note(StepName.DOCUMENTS_READ, detail=f"{_count_pages(texts)} pages, as text in parts")
+        return divide(run, prompt, _plan(run, texts, rest, placed))
     prompt = attach(prompt, [_attachment(run, one) for one in placed])
     run.note(StepName.DOCUMENTS_READ, detail=_told(placed))
     return prompt
@@ -68,18 +85,14 @@ def _check_length(texts: Sequence[DocumentText], most_characters: int) -> None:
         )
 
 
-def _place(run: Run, prompt: Prompt, texts: Sequence[DocumentText]) -> Sequence[Placed]:
-    job = run.claim.job
-    answer_tokens = job.inference.max_tokens or run.parts.documents.answer_tokens
-    rest = rest_of(prompt, answer_tokens=answer_tokens)
-    placed = place_documents(texts, limits=limits_of(job.model), rest=rest)
-    if isinstance(placed, TooLong):
-        raise DocumentRefused(
-            f"prompt, documents and answer are about {placed.tokens:,} tokens; {job.model} takes"
-            f" {placed.room:,}",
-            reason="document_exceeds_context",
-        )
-    return placed
+def _plan(run: Run, texts: Sequence[DocumentText], rest: Rest, too_long: TooLong) -> Plan:
+    parts = run.parts.documents
+    return plan_parts(
+        pages_of(texts),
+        most=too_long.room - rest.tokens - FRAME_TOKENS,
+        answer_tokens=run.claim.job.inference.max_tokens or parts.answer_tokens,
+        most_parts=parts.most_parts,
+    )
 
 
 def _attachment(run: Run, placed: Placed) -> Attachment:
@@ -98,9 +111,13 @@ def _while_there(run: Run, document: Document, action: Callable[[], T]) -> T:
         raise DocumentRefused(gone, reason="document_gone") from error
 
 
+def _count_pages(texts: Iterable[DocumentText]) -> int:
+    return sum(len(text.pages) for text in texts)
+
+
 def _told(placed: Sequence[Placed]) -> str:
     as_they_are = sum(isinstance(one, AsBlock) for one in placed)
-    pages = sum(len(one.text.pages) for one in placed)
+    pages = _count_pages(one.text for one in placed)
     return (
         f"{pages} pages; {as_they_are} documents as they are, {len(placed) - as_they_are} as text"
     )

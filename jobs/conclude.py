@@ -24,14 +24,19 @@ _LONGEST_MESSAGE = 2_000  # characters of a model's error that go into row and e
 
 
 def complete(
-    run: Run, answer: PaidAnswer, payload: Payload, raw: Payload | None = None
+    run: Run,
+    answer: PaidAnswer,
+    payload: Payload,
+    raw: Payload | None = None,
+    *,
+    before: Usage | None = None,
 ) -> Completed:
-    """Make the outcome of an answer that is where it stays."""
+    """Make the outcome of an answer that is where it stays; `before` was spent on its parts."""
     done = run.step(StepName.COMPLETED)
     return Completed(
         at=done.at,
         seq=run.narrator.take_seq(),
-        result=_result(payload, answer, raw),
+        result=_result(payload, answer, raw, before=before),
         steps=(*run.steps, done),
     )
 
@@ -137,14 +142,25 @@ def fail_ourselves(run: Run, error: Exception) -> Failed:
     )
 
 
-def _result(payload: Payload, answer: PaidAnswer | None, raw: Payload | None) -> Result:
+def _result(
+    payload: Payload,
+    answer: PaidAnswer | None,
+    raw: Payload | None,
+    *,
+    before: Usage | None = None,
+) -> Result:
     """Make a result with all that is known; without the whole answer that is its text alone."""
     if answer is None:
         return Result(payload=payload, usage=None, stop_reason=None)
-    usage = answer.usage
+    usage = None
+    if answer.usage is not None:
+        spent = (before.input_tokens, before.output_tokens) if before else (0, 0)
+        usage = Usage(
+            input_tokens=spent[0] + answer.usage[0], output_tokens=spent[1] + answer.usage[1]
+        )
     return Result(
         payload=payload,
-        usage=None if usage is None else Usage(input_tokens=usage[0], output_tokens=usage[1]),
+        usage=usage,
         stop_reason=answer.stop_reason,
         raw=raw,
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.errors import JobNotEnded
+from jobs.errors import JobNotEnded, JobNotFound
+from jobs.plan import part_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jobs.event_log import EventLog
     from jobs.job import Job, JobId, ObjectKey
     from jobs.ports import Log
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
 
 class RemovableJobs(Protocol):
     """The table of jobs, for who removes from it."""
+
+    def get(self, job_id: JobId) -> Job:
+        """Read a row. Raises JobNotFound."""
 
     def remove(self, job: Job) -> None:
         """Remove an ended job's row. Raises JobMoved.
@@ -51,9 +58,21 @@ def delete_job(job: Job, parts: DeleteParts) -> None:
     """
     if not job.status.is_terminal:
         raise JobNotEnded(f"job {job.id} is {job.status}; cancel it before you delete it")
+    for part in _parts_of(job, parts.store):
+        parts.objects.delete_all_of(part.id)
+        parts.store.remove(part)
     parts.objects.delete_all_of(job.id)
     for document in job.documents:
         parts.objects.delete(document.key)
     parts.event_log.forget(job.id)
     parts.store.remove(job)
     parts.log.info("job_deleted", job_id=job.id, trace_id=job.trace.id)
+
+
+def _parts_of(job: Job, store: RemovableJobs) -> Iterator[Job]:
+    """Give the rows of the parts that the job ran as, those that are there."""
+    if (division := job.division) is None:
+        return
+    for number in range(1, division.total + 1):
+        with suppress(JobNotFound):
+            yield store.get(part_id(job.id, division.plan, number))

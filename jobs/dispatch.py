@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
+    from jobs.division import Division, PartOf
     from jobs.events import Event
     from jobs.job import JobId, JobStatus, ModelId, UserId
     from jobs.receiver import Receiver
@@ -29,7 +30,10 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """What a change left in the row, as far as dispatch cares; `end` tells how an ended job did."""
+    """What a change left in the row, as far as dispatch cares; `end` tells how an ended job did.
+
+    Nobody is told of a part's end but its job: a part has no `end`.
+    """
 
     status: JobStatus
     user: UserId
@@ -38,6 +42,8 @@ class Image:
     not_before: datetime | None = None
     end: Event | None = None
     receivers: tuple[Receiver, ...] = ()
+    part: PartOf | None = None
+    division: Division | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +96,29 @@ def ends_in(records: Iterable[ChangeRecord]) -> list[Image]:
         and record.after.end is not None
         and not (record.before is not None and record.before.is_terminal)
     ]
+
+
+def part_ends_in(records: Iterable[ChangeRecord]) -> list[PartOf]:
+    """Say which parts ended."""
+    return [
+        record.after.part
+        for record in records
+        if record.after is not None and record.after.part is not None and _ended_in(record)
+    ]
+
+
+def divided_ends_in(records: Iterable[ChangeRecord]) -> list[tuple[JobId, Division]]:
+    """Say which jobs ended that had been divided, and how."""
+    return [
+        (record.job_id, record.after.division)
+        for record in records
+        if record.after is not None and record.after.division is not None and _ended_in(record)
+    ]
+
+
+def _ended_in(record: ChangeRecord) -> bool:
+    is_over = record.after is not None and record.after.status.is_terminal
+    return is_over and not (record.before is not None and record.before.is_terminal)
 
 
 def announcements_for(images: Iterable[Image]) -> list[Announcement]:

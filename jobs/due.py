@@ -23,6 +23,7 @@ DISPATCH_GRACE = timedelta(seconds=30)  # far above the feed's usual millisecond
 RETRY_GRACE = timedelta(seconds=3)  # far above a timer's; the timer may have died with its worker
 ANNOUNCE_GRACE = timedelta(seconds=30)  # the feed makes the delivery long before
 LONGEST_GRACE = timedelta(minutes=15)
+PARTS_GRACE = timedelta(seconds=30)  # the feed notes each part's end long before
 
 
 def due_shard(job_id: JobId) -> str:
@@ -37,12 +38,18 @@ def first_due_at(job: Job) -> datetime:
     return _before_expiry(job, (job.queued_at or job.created_at) + DISPATCH_GRACE)
 
 
+def look_at_parts_at(job: Job, now: datetime) -> datetime:
+    """Give the time to look at the parts of a divided job, in case the feed has not."""
+    return _before_expiry(job, now + PARTS_GRACE)
+
+
 def is_first_look(job: Job) -> bool:
     """Tell whether nobody has looked at a running job since its claim was given or renewed.
 
     Both write one time as the lease's end and as the time to look again.
     """
-    return job.status is JobStatus.RUNNING and job.due_at == job.lease_until
+    is_held = job.status is JobStatus.RUNNING and not job.is_divided
+    return is_held and job.due_at == job.lease_until
 
 
 def second_look_at(now: datetime, lease: timedelta) -> datetime:
@@ -62,6 +69,6 @@ def next_due_at(job: Job, now: datetime) -> datetime:
 def _before_expiry(job: Job, at: datetime) -> datetime:
     """Look no later than the job may have to expire."""
     limits = [job.run_by] if job.started_at else [job.start_by]
-    if job.status is JobStatus.RUNNING:
+    if job.status is JobStatus.RUNNING and not job.is_divided:
         limits = []  # its holder keeps the time, and its lease is due soon
     return min([at, *(limit for limit in limits if limit is not None)])

@@ -23,6 +23,7 @@ class EventType(StrEnum):
     QUEUED = "job.queued"
     STARTED = "job.started"
     DELTA = "job.delta"
+    PROGRESS = "job.progress"
     RETRYING = "job.retrying"
     GAP = "stream.gap"  # told to one watcher, never published: something is missing
     COMPLETED = "job.completed"
@@ -32,7 +33,7 @@ class EventType(StrEnum):
 
     @property
     def is_state(self) -> bool:
-        """Whether it tells of a change of state; deltas do not."""
+        """Whether it tells how far a job is; deltas do not."""
         return self not in {EventType.DELTA, EventType.GAP}
 
     @property
@@ -51,7 +52,10 @@ TERMINAL_EVENTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One event of one job; `delay` and `error` belong to `job.retrying`, `text` to deltas."""
+    """One event of one job; `delay` and `error` belong to `job.retrying`, `text` to deltas.
+
+    `done` and `total` count a divided job's parts in `job.progress`.
+    """
 
     job: JobId
     user: UserId
@@ -63,6 +67,8 @@ class Event:
     text: str | None = None
     delay: timedelta | None = None
     error: JobError | None = None
+    done: int | None = None
+    total: int | None = None
 
 
 def queued_event(job: Job) -> Event:
@@ -93,12 +99,30 @@ def started_event(job: Job) -> Event | None:
     )
 
 
+def progress_event(job: Job) -> Event | None:
+    """Tell from the row how far a divided job is, or None where it is not divided."""
+    if not job.is_divided or job.division is None:
+        return None
+    return Event(
+        job=job.id,
+        user=job.user,
+        seq=job.seq,
+        type=EventType.PROGRESS,
+        at=job.updated_at or job.created_at,
+        trace_id=job.trace.id,
+        attempt=job.attempt + 1,  # the one that was begun, and given back while the parts run
+        done=job.division.done,
+        total=job.division.total,
+    )
+
+
 def terminal_event(job: Job) -> Event | None:
     """Tell from the row alone how the job ended, or None while it has not.
 
-    The row is the outbox: whoever missed the worker's own publish learns the same from here.
+    The row is the outbox: whoever missed the worker's own publish learns the same from here. The
+    end of a part is not told: nobody watches it.
     """
-    if job.ended_at is None or job.status not in TERMINAL_EVENTS:
+    if job.ended_at is None or job.status not in TERMINAL_EVENTS or job.part is not None:
         return None
     return Event(
         job=job.id,
@@ -125,6 +149,8 @@ def message_of(event: Event) -> dict[str, object]:
     }
     if event.text is not None:
         message["text"] = event.text
+    if event.done is not None:
+        message |= {"done": event.done, "total": event.total}
     if event.delay is not None:
         message["delay_s"] = event.delay.total_seconds()
     if event.error is not None:

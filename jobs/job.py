@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
-from jobs.document import Document  # noqa: TC001 - a dataclass's field types stay readable at runtime
+from jobs.division import Division, PartOf  # noqa: TC001 - a dataclass's field types stay readable
+from jobs.document import Document  # noqa: TC001 - the same
 from jobs.receiver import Receiver, receivers_with
 from jobs.timeline import Step  # noqa: TC001 - the same
 from jobs.trace import Trace  # noqa: TC001 - the same
@@ -138,7 +139,8 @@ class Job:
     wait: at its creation, or at its last redrive. `due_at` is when someone should look at it again
     (None once it has ended and its end is announced), and `sweeps` how often someone did.
     `webhook` is the URL that is told of its end, and `also_tell` who else is. `documents` are what
-    the prompt comes with.
+    the prompt comes with. `division` says that it runs, or ran, as parts; `part` that it is one
+    itself.
     """
 
     id: JobId
@@ -161,6 +163,8 @@ class Job:
     webhook: str | None = None
     also_tell: tuple[Receiver, ...] = ()
     documents: tuple[Document, ...] = ()
+    part: PartOf | None = None
+    division: Division | None = None
     queued_at: datetime | None = None
     due_at: datetime | None = None
     sweeps: int = 0
@@ -192,6 +196,12 @@ class Job:
         if self.run_timeout is None or self.started_at is None:
             return None
         return self.started_at + self.run_timeout
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether its parts run now: nobody holds it, and it goes on when all of them are done."""
+        is_held = self.lease_until is not None
+        return self.status is JobStatus.RUNNING and self.division is not None and not is_held
 
 
 def new_job_id(now: datetime, entropy: bytes) -> JobId:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from jobs import seq
 from jobs.events import Event, EventType
 from jobs.job import JobError
-from jobs.outcome import Completed, Expired, Failed, Retrying
+from jobs.outcome import Completed, Divided, Expired, Failed, Retrying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,16 @@ INTERRUPTED = JobError(
     code="interrupted", message="its worker went away in mid-call", retryable=True
 )
 LONGEST_DELTA = 8_000  # characters: at JSON's worst, six bytes each, an event stays under 64 KiB
+
+
+class Mute:
+    """jobs.ports.EventBus of a part: its job's watchers are told how many are done, and no more."""
+
+    def publish(self, event: Event) -> None:
+        """Say nothing."""
+
+    def flush(self) -> None:
+        """Return: nothing was said."""
 
 
 class Narrator:
@@ -93,8 +103,26 @@ class Narrator:
                     error=outcome.error,
                     delay=outcome.delay,
                 )
+            case Divided():
+                self._tell_divided(outcome)
             case _:
                 assert_never(outcome)
+
+    def _tell_divided(self, outcome: Divided) -> None:
+        job = self._claim.job
+        self._events.publish(
+            Event(
+                job=job.id,
+                user=job.user,
+                seq=outcome.seq,
+                type=EventType.PROGRESS,
+                at=outcome.at,
+                trace_id=job.trace.id,
+                attempt=job.attempt,
+                done=0,
+                total=outcome.total,
+            )
+        )
 
     def _tell(  # noqa: PLR0913 - an event's own fields
         self,

@@ -57,6 +57,16 @@ class Retrying:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Divided:
+    """The job was too much for one call; its `total` parts run now, and the claim is given back."""
+
+    at: datetime
+    seq: int
+    total: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Expired:
     """The job did not start, or did not finish, in its time."""
 
@@ -86,6 +96,15 @@ class Redriven:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """A divided job waits for a worker again: its parts are done, or one has to run again."""
+
+    at: datetime
+    seq: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Partial:
     """What had come of a call whose job was cancelled; the job has ended and stays as it is."""
 
@@ -94,5 +113,5 @@ class Partial:
     steps: tuple[Step, ...]
 
 
-Outcome = Completed | Failed | Retrying | Expired
-Change = Cancelled | Expired | Redriven
+Outcome = Completed | Failed | Retrying | Divided | Expired
+Change = Cancelled | Expired | Failed | Redriven | Gathered

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from jobs.caller import Caller
     from jobs.claim import Claim, ClaimRefused, ClaimTerms
+    from jobs.division import Division
     from jobs.events import Event, EventType
     from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome, Partial
@@ -92,6 +93,19 @@ class JobStore(Protocol):
     def mark_invoked(self, claim: Claim, invoked: Step) -> None:
         """Note that the call begins now, under this claim alone. Raises ClaimLost."""
 
+    def mark_divided(self, claim: Claim, division: Division) -> None:
+        """Note how the job is about to be divided, under this claim alone. Raises ClaimLost.
+
+        Repeatable.
+        """
+
+    def note_part(self, job: Job, number: int, at: datetime) -> Job:
+        """Note that a part of a divided job is done, and give the row. Raises JobMoved.
+
+        It is written only if the job is still divided under the epoch of `job`, and once: the
+        number of the job's last event rises with each part.
+        """
+
     def renew(self, claim: Claim, until: datetime) -> None:
         """Move the lease's end, under this claim alone. Raises ClaimLost."""
 
@@ -113,6 +127,12 @@ class JobStore(Protocol):
 
         Raises ClaimLost where the job is not cancelled, or was redriven since. Its state, epoch
         and number stay. Keeping twice writes once.
+        """
+
+    def keep_until(self, job_id: JobId, until: datetime | None) -> None:
+        """Let a row go at a time, or (None) not before it ends anew; one that is gone stays gone.
+
+        Every end sets that time by the row's own retention.
         """
 
 

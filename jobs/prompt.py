@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -23,6 +23,19 @@ class Prompt:
     messages: Sequence[object] | None = None
     system: str | None = None
     body: str | None = None
+
+    def about(self, context: str) -> Prompt:
+        """Put a text before what is asked: before the text, or in the last message of the user."""
+        if self.messages is None:
+            return replace(self, text=f"{context}\n\n{self.text or ''}")
+        messages = list(self.messages)
+        for index in reversed(range(len(messages))):
+            match messages[index]:
+                case {"role": "user", "content": list(content), **others}:
+                    blocks = [{"text": context}, *content]
+                    messages[index] = {"role": "user", "content": blocks, **others}
+                    return replace(self, messages=messages)
+        return replace(self, messages=[{"role": "user", "content": [{"text": context}]}, *messages])
 
     def to_json(self) -> str:
         """Write the form that stands in the row's `PromptContext` or in the object store."""

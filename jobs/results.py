@@ -20,9 +20,12 @@ class Form(StrEnum):
 
 
 def get_own_job(job_id: JobId, user: UserId, store: JobStore) -> Job:
-    """Read a caller's own job. Raises JobNotFound for another's, as if it were not there."""
+    """Read a caller's own job. Raises JobNotFound for another's, as if it were not there.
+
+    A part is not shown: it is its job that was asked for.
+    """
     job = store.get(job_id)
-    if job.user != user:
+    if job.user != user or job.part is not None:
         raise JobNotFound(f"there is no job {job_id}")
     return job
 

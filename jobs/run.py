@@ -15,6 +15,7 @@ from jobs.conclude import (
     retry_or_fail,
     stop,
 )
+from jobs.divide import over_with_its_job, spent_on_parts
 from jobs.errors import (
     ClaimLost,
     DeadlinePassed,
@@ -24,7 +25,9 @@ from jobs.errors import (
     NoResult,
     Unavailable,
 )
+from jobs.gather import GatherParts, gather_all
 from jobs.job import ClaimToken, Inline, ObjectKey, Stored
+from jobs.outcome import Divided
 from jobs.patience import patiently
 from jobs.ports import Invocation
 from jobs.prompt import Prompt
@@ -61,6 +64,8 @@ def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
             raise
     run.narrator.announce(outcome)
     run.let_go()
+    if isinstance(outcome, Divided):
+        look_at_parts(run, job)
     return job
 
 
@@ -94,14 +99,10 @@ def claim_job(task: Task, parts: RunParts) -> Claim | ClaimRefused:
 
 
 def attempt(run: Run) -> Outcome:
-    """Call the model once, unless its answer is there or the job is over; say how that ended."""
+    """Take the job as far as one claim can, whatever breaks, and say how that ended."""
     run.narrator.tell_started()
     try:
-        if (answer := recover(run)) is None:
-            if (over := over_before_the_call(run)) is not None:
-                return over
-            answer = collect(run, prepare(run))
-        return complete(run, answer, store_result(run, answer.text), store_raw(run))
+        return advance(run)
     except ModelError as error:
         return retry_or_fail(run, error)
     except (DeadlinePassed, DocumentRefused, HandedOver) as error:
@@ -112,10 +113,31 @@ def attempt(run: Run) -> Outcome:
         return fail_ourselves(run, error)
 
 
-def prepare(run: Run) -> Invocation:
-    """Gather what is asked of the model: the prompt, with the job's documents in it."""
+def advance(run: Run) -> Outcome:
+    """Call the model once, unless its answer is there, the job is over, or too much for one call.
+
+    Raises what attempt knows to end.
+    """
+    if (answer := recover(run)) is None:
+        if (over := over_before_the_call(run) or over_with_its_job(run)) is not None:
+            return over
+        asked = prepare(run)
+        if isinstance(asked, Divided):
+            return asked
+        answer = collect(run, asked)
+    result, raw = store_result(run, answer.text), store_raw(run)
+    return complete(run, answer, result, raw, before=spent_on_parts(run))
+
+
+def prepare(run: Run) -> Invocation | Divided:
+    """Gather what is asked of the model: the prompt, with the job's documents in it.
+
+    Where that is too much for one call, the job is divided.
+    """
     job = run.claim.job
     prompt = add_documents(run, read_prompt(run))
+    if isinstance(prompt, Divided):
+        return prompt
     return Invocation(
         job=job.id,
         attempt=job.attempt,
@@ -214,6 +236,22 @@ def settle(run: Run, outcome: Outcome) -> Job:
     job = run.patiently(lambda: run.parts.store.settle(run.claim, outcome), waiting="settle_waits")
     run.parts.log.info("job_settled", status=job.status, **run.keys)
     return job
+
+
+def look_at_parts(run: Run, job: Job) -> None:
+    """Note the parts that ended before their job was divided; the sweep would as well, later."""
+    parts = run.parts
+    gathering = GatherParts(
+        store=parts.store,
+        events=parts.events,
+        clock=parts.clock,
+        log=parts.log,
+        process=parts.worker,
+    )
+    try:
+        gather_all(job, gathering)
+    except Exception as error:  # noqa: BLE001 - the job is divided, whatever breaks here
+        parts.log.warning("parts_not_looked_at", reason=repr(error), **run.keys)
 
 
 def keep_partial(run: Run) -> None:

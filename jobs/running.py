@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from jobs.errors import Misconfigured, Unavailable
-from jobs.narrate import Narrator
+from jobs.narrate import Mute, Narrator
 from jobs.patience import patiently
 from jobs.timeline import Step, StepName
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.answer import KeptAnswers, PaidAnswer
     from jobs.claim import Claim
     from jobs.errors import LonghaulError
-    from jobs.job import WorkerId
+    from jobs.job import Job, WorkerId
     from jobs.ports import (
         Chance,
         Clock,
@@ -65,7 +65,7 @@ class Run:
 
     `has_stream` says that the model has begun to answer, `came` is the text that came of it.
     `answer` is what was paid for and is not written yet; `is_kept` says that it would be found if
-    this worker died now.
+    this worker died now. `gathered` are the rows of a divided job's parts, once all are done.
     """
 
     claim: Claim
@@ -77,9 +77,11 @@ class Run:
     came: list[str] = field(default_factory=list)
     answer: PaidAnswer | None = None
     is_kept: bool = False
+    gathered: tuple[Job, ...] = ()
 
     def __post_init__(self) -> None:
-        self.narrator = Narrator(claim=self.claim, events=self.parts.events, clock=self.parts.clock)
+        events = self.parts.events if self.claim.job.part is None else Mute()
+        self.narrator = Narrator(claim=self.claim, events=events, clock=self.parts.clock)
 
     @property
     def may_call(self) -> bool:
@@ -94,10 +96,12 @@ class Run:
     @property
     def keys(self) -> dict[str, object]:
         """What every log line of this run carries."""
+        part = self.claim.job.part
         return {
             "job_id": self.claim.job_id,
             "attempt": self.claim.attempt,
             "trace_id": self.claim.job.trace.id,
+            **({} if part is None else {"part_of": part.job}),
         }
 
     def step(self, name: StepName, *, error: str | None = None, detail: str | None = None) -> Step:

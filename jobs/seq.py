@@ -4,6 +4,7 @@ Every claim, and every change that takes a job from its holder, raises the row's
 conditional write. Each epoch owns a block of numbers, and within it only the holder counts. So two
 processes never give one number twice, a fenced worker's numbers lie below its successor's, and a
 wiped Redis changes nothing. Within a block the numbers have no holes: a hole is a missed event.
+While a job's parts run it has no holder: each part that is noted raises the row's number by one.
 """
 
 from __future__ import annotations

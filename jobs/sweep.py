@@ -18,6 +18,7 @@ from jobs.announce import announce, announcement_of
 from jobs.due import is_first_look, next_due_at, second_look_at
 from jobs.errors import JobMoved, Misconfigured, Unavailable
 from jobs.expire import ExpireParts, expire_job, expiry_of
+from jobs.gather import GatherParts, gather_all
 from jobs.task import Task
 from jobs.timeline import Step, StepName
 
@@ -90,6 +91,10 @@ def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
     if expiry_of(job, now) is not None:
         _expire(job, parts)
         return None
+    if job.is_divided:
+        gather_all(job, _gathering(parts))
+        parts.due.put_off(job, next_due_at(job, now), None)
+        return None
     swept = Step(name=StepName.SWEPT, at=now, by=parts.process)
     if not parts.due.put_off(job, next_due_at(job, now), swept):
         return None
@@ -102,6 +107,16 @@ def _announce(job: Job, parts: SweepParts) -> None:
     if (ended := announcement_of(job)) is not None:
         announce([ended], parts.announcing)
     parts.due.let_go(job)
+
+
+def _gathering(parts: SweepParts) -> GatherParts:
+    return GatherParts(
+        store=parts.store,
+        events=parts.events,
+        clock=parts.clock,
+        log=parts.log,
+        process=parts.process,
+    )
 
 
 def _expire(job: Job, parts: SweepParts) -> None:

@@ -24,6 +24,8 @@ class StepName(StrEnum):
     INVOKED = "invoked"
     FIRST_TOKEN = "first_token"  # noqa: S105 - a model's token, not a credential
     INTERRUPTED = "interrupted"
+    DIVIDED = "divided"
+    GATHERED = "gathered"
     RECOVERED = "recovered"
     STORED = "stored"
     RETRYING = "retrying"

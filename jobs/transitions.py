@@ -6,6 +6,7 @@ PENDING | PENDING_RETRY --claim--> RUNNING --settle--> COMPLETED | FAILED | EXPI
               +------redrive------ FAILED | EXPIRED | CANCELLED
 any that has not ended --cancel | expire--> CANCELLED | EXPIRED
 CANCELLED --keep what had come--> CANCELLED, with a result
+RUNNING --settle, divided--> RUNNING without a lease --gather--> PENDING | FAILED
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from jobs import seq
-from jobs.due import ANNOUNCE_GRACE, first_due_at
+from jobs.due import ANNOUNCE_GRACE, first_due_at, look_at_parts_at
 from jobs.job import JobStatus
-from jobs.outcome import Cancelled, Completed, Expired, Failed, Redriven, Retrying
+from jobs.outcome import (
+    Cancelled,
+    Completed,
+    Divided,
+    Expired,
+    Failed,
+    Gathered,
+    Redriven,
+    Retrying,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.claim import Claim, ClaimTerms
+    from jobs.division import Division
     from jobs.job import Job
     from jobs.outcome import Change, Outcome, Partial
 
@@ -80,6 +91,9 @@ def settled(job: Job, outcome: Outcome) -> Job:
                     retry_counts=outcome.retry_counts,
                 )
             )
+        case Divided():  # no call was begun: the attempt does not count
+            job = replace(job, attempt=job.attempt - 1)
+            return replace(job, due_at=look_at_parts_at(job, outcome.at))
         case _:
             assert_never(outcome)
 
@@ -99,6 +113,10 @@ def changed(job: Job, change: Change) -> Job:
             return replace(_ended(job, JobStatus.CANCELLED, change.at), error=None)
         case Expired(error=error):
             return replace(_ended(job, JobStatus.EXPIRED, change.at), error=error)
+        case Failed(error=error):
+            return replace(_ended(job, JobStatus.FAILED, change.at), error=error)
+        case Gathered():
+            return _waiting(replace(job, status=JobStatus.PENDING, queued_at=change.at))
         case Redriven():
             return _waiting(
                 replace(
@@ -115,6 +133,18 @@ def changed(job: Job, change: Change) -> Job:
             )
         case _:
             assert_never(change)
+
+
+def begun_to_divide(job: Job, division: Division) -> Job:
+    """Note how the job is about to be divided; of an earlier round's parts nothing is noted yet."""
+    return replace(job, division=division)
+
+
+def with_part_done(job: Job, number: int, at: datetime) -> Job:
+    """Note that one more part of a divided job is done: one event, and no change of state."""
+    assert job.division is not None  # noqa: S101 - only a divided job's parts are noted
+    ended = job.division.ended | {number}
+    return replace(job, seq=job.seq + 1, updated_at=at, division=replace(job.division, ended=ended))
 
 
 def was_cancelled_under(job: Job, claim: Claim) -> bool:

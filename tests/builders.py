@@ -25,10 +25,11 @@ from jobs.cancel import CancelParts
 from jobs.claim import Claim, ClaimTerms
 from jobs.deliver import DeliverParts
 from jobs.delivery import SCHEDULE
-from jobs.document import Document, MediaType, UploadId
+from jobs.document import Document, DocumentText, MediaType, UploadId
 from jobs.due import first_due_at
-from jobs.errors import ClaimLost, ModelError, Unavailable
+from jobs.errors import ClaimLost, DocumentRefused, ModelError, Unavailable
 from jobs.expire import ExpireParts
+from jobs.gather import GatherParts
 from jobs.job import (
     ClaimToken,
     Inline,
@@ -48,13 +49,15 @@ from jobs.submit import JobRequest, SubmitParts
 from jobs.sweep import SweepParts
 from jobs.task import Task
 from jobs.trace import Trace, TraceId
+from workers.gatherer import Gatherer
 from workers.late_word import LateWord
 from workers.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from jobs.claim import ClaimRefused
+    from jobs.division import Division
     from jobs.outcome import Change, Outcome, Partial
     from jobs.ports import Invocation, JobStore
     from jobs.timeline import Step
@@ -308,6 +311,26 @@ class ScriptedModel:
             answering.close()
 
 
+@dataclass(kw_only=True)
+class ScriptedReader:
+    """jobs.document.DocumentReader that knows its texts by heart; `read_so_far` counts."""
+
+    pages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    read_so_far: int = 0
+
+    def read(
+        self,
+        document: Document,
+        *,
+        check: Callable[[], object] | None = None,  # noqa: ARG002 - the port's
+    ) -> DocumentText:
+        """Give the pages of the document of this name."""
+        self.read_so_far += 1
+        if document.name not in self.pages:
+            raise DocumentRefused(f"nobody can read {document.name}", reason="document_broken")
+        return DocumentText(document=document, pages=tuple(self.pages[document.name]))
+
+
 class ScriptedLeases:
     """jobs.ports.Leases whose checks answer from a script: None for ours, or what to raise."""
 
@@ -362,6 +385,11 @@ class ShakyJobStore(MemoryJobStore):
         """Renew, unless it is to fail."""
         self._count("renew")
         super().renew(claim, until)
+
+    def mark_divided(self, claim: Claim, division: Division) -> None:
+        """Mark as divided, unless it is to fail."""
+        self._count("mark_divided")
+        super().mark_divided(claim, division)
 
     def settle(self, claim: Claim, outcome: Outcome) -> Job:
         """Settle, unless it is to fail."""
@@ -557,6 +585,19 @@ def deliver_parts(**changes: Any) -> DeliverParts:  # noqa: ANN401 - its fields
         source="urn:longhaul:Test",
     )
     return replace(parts, **changes)
+
+
+def gatherer(store: MemoryJobStore | None = None, **changes: Any) -> Gatherer:  # noqa: ANN401 - the parts' fields
+    """Make what a feed gathers parts with, all of it in memory."""
+    cancelling = cancel_parts(store or MemoryJobStore(), **changes)
+    parts = GatherParts(
+        store=cancelling.store,
+        events=cancelling.events,
+        clock=cancelling.clock,
+        log=cancelling.log,
+        process=cancelling.process,
+    )
+    return Gatherer(parts=parts, cancelling=cancelling)
 
 
 def late_word(events: MemoryEvents | None = None) -> LateWord:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+import textwrap
 import zipfile
 import zlib
 
@@ -13,6 +15,8 @@ from fpdf import FPDF
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PDF = "application/pdf"
 _MIB = 1024 * 1024
+_PLACES = ("Aberdeen", "Bergen", "Cork", "Dublin", "Esbjerg", "Falmouth", "Gdansk", "Hull")
+_THINGS = ("revenue", "margin", "inventory", "capacity", "headcount", "liability", "turnover")
 
 
 def a_pdf(*pages: str) -> bytes:
@@ -24,6 +28,27 @@ def a_pdf(*pages: str) -> bytes:
         if page:
             pdf.multi_cell(0, text=page)
     return bytes(pdf.output())
+
+
+def a_dense_pdf(pages: int) -> bytes:
+    """Make a PDF of full pages, some 400 words each; every sentence names the page it is on."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=9)
+    for number in range(1, pages + 1):
+        pdf.add_page()
+        for line, text in enumerate(textwrap.wrap(dense_text(number), 110)):
+            pdf.text(10, 15 + 5 * line, text)
+    return bytes(pdf.output())
+
+
+def dense_text(page: int) -> str:
+    """Give what a page of a dense PDF says."""
+    chance = random.Random(page)  # noqa: S311 - a text, not a secret
+    return " ".join(
+        f"On sheet {page} the {chance.choice(_THINGS)} of {chance.choice(_PLACES)} rose by"
+        f" {chance.randint(2, 98)} percent while its {chance.choice(_THINGS)} did not change."
+        for _ in range(22)
+    )
 
 
 def an_encrypted_pdf(password: str, *, owner: str | None = None) -> bytes:

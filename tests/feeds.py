@@ -14,7 +14,7 @@ from adapters.memory import (
 from jobs.job import Job, JobId
 from jobs.shard_leases import FeedId
 from jobs.shards import Shard, Start, StreamName
-from tests.builders import RecordingLog, a_job, announce_parts, late_word
+from tests.builders import RecordingLog, a_job, announce_parts, gatherer, late_word
 from workers.feed import Feed, FeedParts
 from workers.shard_keeper import KEEP_EVERY, ShardKeeper
 
@@ -127,6 +127,7 @@ class Feeds:
                 queue=self.queue,
                 announcing=announce_parts(),
                 late_word=late_word(),
+                gatherer=gatherer(),
                 rejected=self.rejected,
                 nudges=QuietNudges(),
                 clock=self.clock,

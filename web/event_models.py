@@ -59,6 +59,14 @@ class StreamGap(_Event):
     seq_from: Seq
 
 
+class JobProgress(_Event):
+    """Of the parts that the job runs as `done` are done; it stands for the progresses before it."""
+
+    event: Literal[EventType.PROGRESS]
+    done: Count
+    total: Count
+
+
 class JobCompleted(_Event):
     """The job ended with a result; `result` is there where the deltas did not tell all of it."""
 
@@ -94,6 +102,7 @@ EVENTS: Mapping[EventType, type[Described]] = {
     EventType.DELTA: JobDelta,
     EventType.RETRYING: JobRetrying,
     EventType.GAP: StreamGap,
+    EventType.PROGRESS: JobProgress,
     EventType.COMPLETED: JobCompleted,
     EventType.FAILED: JobFailed,
     EventType.CANCELLED: JobCancelled,

@@ -2,8 +2,10 @@
 
 Numbers have no holes within a block (jobs/seq.py), so a watcher that goes from one number to the
 next, or to the first of a block, has missed nothing; anything else is a hole, and the log is read.
-What the log no longer has is told as `stream.gap`: the text so far is void, no more of it is told,
-and `job.completed` carries the result. Pure decisions; WebSocket and SSE share them.
+`job.progress` stands for those before it: in its block are no others, and feeds that note parts
+side by side may tell them out of order. What the log no longer has is told as `stream.gap`: the
+text so far is void, no more of it is told, and `job.completed` carries the result. Pure decisions;
+WebSocket and SSE share them.
 """
 
 from __future__ import annotations
@@ -81,11 +83,6 @@ class Place:
             return seq.first_in(seq.epoch_of(self.seen))
         return max(1, self.seen)
 
-    def is_next(self, number: int) -> bool:
-        """Whether nothing can lie between the place and a number."""
-        is_redrive = self.has_ended and number == seq.next_first(seq.epoch_of(self.seen))
-        return number == self.seen + 1 or is_redrive
-
     def hear(self, heard: Heard) -> Verdict:
         """Take an event that comes live."""
         if heard.seq <= self.seen:
@@ -93,7 +90,7 @@ class Place:
         if seq.is_first(heard.seq):
             self.is_whole, self.owes_gap = True, False
         elif (
-            heard.seq != self.seen + 1
+            not self.is_next(heard.seq, heard.kind)
             or (heard.kind is EventType.COMPLETED and not self.is_whole)
             or (heard.kind is EventType.DELTA and self.owes_gap)
         ):
@@ -103,6 +100,14 @@ class Place:
             return Verdict.DROP
         self.told = heard.seq
         return Verdict.TELL
+
+    def is_next(self, number: int, kind: EventType) -> bool:
+        """Tell whether nothing can lie between the place and an event."""
+        is_redrive = self.has_ended and number == seq.next_first(seq.epoch_of(self.seen))
+        if number == self.seen + 1 or is_redrive:
+            return True
+        is_same_block = self.seen > 0 and seq.epoch_of(number) == seq.epoch_of(self.seen)
+        return kind is EventType.PROGRESS and is_same_block
 
     def _was_ahead_of(self, heard: Heard) -> bool:
         """Tell whether a client has named a number that lies behind its job's end."""
@@ -176,7 +181,8 @@ class CatchUp:
     def _advance(self, event: Told, is_covered: bool) -> Iterator[Told]:  # noqa: FBT001 - private, two callers
         """Tell one event, and before it what is missing."""
         place = self._place
-        if not (place.is_next(event.seq) or (is_covered and seq.is_first(event.seq))):
+        is_next = place.is_next(event.seq, event.kind)
+        if not is_next and not (is_covered and seq.is_first(event.seq)):
             yield from self._bridge(event)
         if seq.is_first(event.seq):
             place.is_whole, place.owes_gap = True, False
@@ -194,7 +200,8 @@ class CatchUp:
     def _decide(self, before: int) -> None:
         """Decide whether a client that came back in mid-text has all of it: if the log had."""
         if self._place.is_whole is None:
-            self._place.is_whole = before >= self._place.seen
+            # While a divided job's parts run, there is no text that could be missing.
+            self._place.is_whole = before >= self._place.seen or self._job.is_divided
             self._place.owes_gap = not self._place.is_whole
             self.has_gap = self._place.owes_gap and not self._job.status.is_terminal
 

@@ -45,6 +45,7 @@ class JobWriter:
             "metadata": dict(job.metadata),
             "trace_id": job.trace.id,
             "links": links_of(job),
+            **_write_progress(job),
         }
 
     def write_summary(self, job: Job) -> dict[str, object]:
@@ -153,6 +154,14 @@ def retry_after_seconds(job: Job, now: datetime) -> int | None:
 
 def _write_error(error: JobError) -> dict[str, object]:
     return {"code": error.code, "message": error.message, "retryable": error.retryable}
+
+
+def _write_progress(job: Job) -> dict[str, object]:
+    """Say how many parts of a divided job are done, while they run and for no other job."""
+    if not job.is_divided or job.division is None:
+        return {}
+    progress = {"done": job.division.done, "total": job.division.total}
+    return {"progress": progress}
 
 
 def _write_usage(usage: Usage) -> dict[str, object]:

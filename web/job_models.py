@@ -64,6 +64,13 @@ class JobLinks(Described):
     cancel: str
 
 
+class ProgressObject(Described):
+    """How many of the parts that a job runs as are done."""
+
+    done: Count
+    total: Count
+
+
 class JobObject(Described):
     """The job as it stands, as `GET /v1/jobs/{id}` gives it."""
 
@@ -82,3 +89,6 @@ class JobObject(Described):
     metadata: dict[str, str]
     trace_id: TraceIdText
     links: JobLinks
+    progress: ProgressObject | SkipJsonSchema[None] = Field(
+        default=None, json_schema_extra=never_null
+    )

@@ -70,6 +70,8 @@ class Desk:
                 if not_before is not None and status is not None and status.is_pending:
                     self._park(task, not_before)
                 return Use.UNUSED
+            case Job(is_divided=True):
+                return Use.UNUSED  # its call comes when its parts are done
             case Job(error=JobError(code=code)) if code == MODEL_THROTTLED:
                 return Use.THROTTLED
             case _:

@@ -1,8 +1,8 @@
 """The feed: turns change records into tasks, and remembers how far it got.
 
-A checkpoint is written after the tasks are with the broker, the deliveries of ended jobs are made
-and what nobody could read is set aside, never before: a feed that dies in between tells some
-tasks twice, which costs nothing, and loses none.
+A checkpoint is written after the tasks are with the broker, the deliveries of ended jobs are made,
+ended parts are noted with their jobs and what nobody could read is set aside, never before: a feed
+that dies in between tells some tasks twice, which costs nothing, and loses none.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.feed_ports import ChangeStream, RejectedRecords
     from jobs.ports import Clock, Log, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
+    from workers.gatherer import Gatherer
     from workers.late_word import LateWord
     from workers.shard_keeper import ShardKeeper
 
@@ -51,6 +52,7 @@ class FeedParts:
     queue: TaskQueue
     announcing: AnnounceParts
     late_word: LateWord
+    gatherer: Gatherer
     rejected: RejectedRecords
     nudges: Nudges
     clock: Clock
@@ -150,6 +152,7 @@ class Feed:
             self._parts.log.info("tasks_enqueued", shard=shard, tasks=len(tasks))
         ended = ends_in(records)
         announce(announcements_for(ended), self._parts.announcing)
+        self._parts.gatherer.take(records)
         self._parts.late_word.tell(ended)
         self._note_too_old(shard, len(records) - len(young))
 

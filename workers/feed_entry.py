@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from adapters.wiring import open_feed_parts
 from jobs.announce import AnnounceParts
+from jobs.cancel import CancelParts
+from jobs.gather import GatherParts
 from jobs.shard_leases import FeedId
 from jobs.sweep import SweepParts
 from jobs.sweep_deliveries import SweepDeliveriesParts
 from workers.broker import CeleryDeliveryQueue, CeleryTaskQueue, make_celery
 from workers.feed import Feed, FeedParts
+from workers.gatherer import Gatherer
 from workers.late_word import LateWord
 from workers.shard_keeper import ShardKeeper
 from workers.start import read_settings_or_exit
@@ -67,6 +70,7 @@ def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Fe
             late_word=LateWord(
                 events=adapters.events, timers=Timers(clock=adapters.clock, log=adapters.log)
             ),
+            gatherer=_gatherer(adapters),
             rejected=adapters.rejected,
             nudges=adapters.nudges,
             clock=adapters.clock,
@@ -106,6 +110,26 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queues: Queues) ->
             log=adapters.log,
         ),
         every=settings.sweep_seconds,
+    )
+
+
+def _gatherer(adapters: FeedAdapters) -> Gatherer:
+    return Gatherer(
+        parts=GatherParts(
+            store=adapters.store,
+            events=adapters.events,
+            clock=adapters.clock,
+            log=adapters.log,
+            process=adapters.process,
+        ),
+        cancelling=CancelParts(
+            store=adapters.store,
+            events=adapters.events,
+            holders=adapters.holders,
+            clock=adapters.clock,
+            log=adapters.log,
+            process=adapters.process,
+        ),
     )
 
 

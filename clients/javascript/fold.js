@@ -68,7 +68,7 @@ export function foldEvent(state, event) {
     case "job.delta":
       return { ...state, seq, attempt, text: state.text + (event.text ?? "") };
     case "job.progress":
-      return { ...state, seq, attempt, progress: { done: event.done ?? 0, total: event.total ?? 0 } };
+      return { ...state, seq, attempt, status: "RUNNING", progress: progressOf(event) };
     case "job.retrying":
       return { ...retrying(state, event), seq, attempt };
     case "stream.gap":
@@ -77,6 +77,9 @@ export function foldEvent(state, event) {
       return isTerminalEvent(event.event) ? { ...ended(state, event), seq, attempt } : { ...state, seq };
   }
 }
+
+/** @param {JobEvent} event */
+const progressOf = ({ done = 0, total = 0 }) => ({ done, total });
 
 /**
  * @param {Readonly<JobState>} state

@@ -26,6 +26,6 @@ say "installing uv"
 say "installing $(grep -c '^[a-z0-9]' requirements-dev.lock) locked packages"
 "$venv/bin/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes requirements-dev.lock requirements-uv.lock \
     || missing "uv could not install the locked packages: see its message above"
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable . \
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable clients/python --editable . \
     || missing "uv could not install longhaul itself: see its message above"
 say "ready"

@@ -26,7 +26,7 @@ from jobs.job import (
     WorkerId,
     new_job_id,
 )
-from jobs.outcome import Completed, Failed, Partial, Retrying
+from jobs.outcome import Completed, Divided, Failed, Partial, Retrying
 from jobs.timeline import Step, StepName
 from jobs.trace import Trace, TraceId
 
@@ -147,6 +147,15 @@ def failed(of: Claim, at: datetime) -> Failed:
         seq=seq.first_in(of.epoch) + 2,
         error=REFUSED,
         steps=(step(StepName.FAILED, at, attempt=of.attempt),),
+    )
+
+
+def divided(of: Claim, at: datetime, *, total: int = 3) -> Divided:
+    return Divided(
+        at=at,
+        seq=seq.first_in(of.epoch) + 1,
+        total=total,
+        steps=(step(StepName.DIVIDED, at, attempt=of.attempt),),
     )
 
 

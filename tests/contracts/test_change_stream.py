@@ -12,11 +12,21 @@ import pytest
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from adapters.streams import DynamoDBChangeStream
-from jobs.dispatch import Change, ChangeRecord, Image
+from jobs.dispatch import Change, ChangeRecord, Image, part_ends_in
+from jobs.division import Division, PartOf, PlanId
 from jobs.errors import PositionLost
 from jobs.job import JobStatus
 from jobs.shards import LATEST, Batch, Position, StreamName
-from tests.contracts.stories import a_job, after, claim, completed, invoked, retrying
+from tests.contracts.stories import (
+    a_job,
+    after,
+    claim,
+    claimed_job,
+    completed,
+    divided,
+    invoked,
+    retrying,
+)
 from tests.stack import wait_until
 from tests.streams_stand_in import StreamsStandIn
 
@@ -138,6 +148,28 @@ def test_every_change_of_a_row_comes_once_and_in_order(table: Table) -> None:
         assert told_by([record for record in records if record.job_id == job_id]) == STORY
     assert len(records) == 3 * len(STORY)
     assert len({record.sequence_number for record in records}) == len(records)
+
+
+def test_a_record_tells_a_part_and_whose_and_how_a_job_was_divided(table: Table) -> None:
+    division = Division(plan=PlanId("0123456789abcdef"), total=3)
+    held = claimed_job(table.store)
+    table.store.mark_divided(held, division)
+    job = table.store.settle(held, divided(held, after(1)))
+    table.store.note_part(job, 2, after(2))
+    part = PartOf(job=job.id, plan=division.plan, number=2, total=3, pages="pages 5 to 8")
+    of_part = replace(a_job(), part=part)
+    table.store.add(of_part)
+    held_part = claim(table.store, of_part.id)
+    table.store.settle(held_part, completed(held_part, after(3)))
+
+    records, _ = read_records(table.open_only_shard(), 8)
+
+    told = [after_image(record) for record in records if record.job_id == job.id]
+    assert told[-1].division == replace(division, ended=frozenset({2}))
+    images = [after_image(record) for record in records if record.job_id == of_part.id]
+    assert {image.part for image in images} == {part}
+    assert images[-1].end is None
+    assert part_ends_in(records) == [part]
 
 
 def test_a_record_carries_the_trace_and_the_wait(table: Table) -> None:

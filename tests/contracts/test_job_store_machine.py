@@ -24,10 +24,11 @@ from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.memory import MemoryJobStore
 from jobs import seq
 from jobs.claim import Claim
+from jobs.division import Division, PlanId
 from jobs.due import next_due_at
 from jobs.errors import LonghaulError
 from jobs.job import JobError, JobStatus
-from jobs.outcome import Cancelled, Expired, Redriven
+from jobs.outcome import Cancelled, Expired, Failed, Gathered, Redriven
 from jobs.timeline import StepName
 from tests.builders import RecordingLog
 from tests.contracts.stories import (
@@ -35,6 +36,7 @@ from tests.contracts.stories import (
     START,
     a_job,
     completed,
+    divided,
     failed,
     invoked,
     new_id,
@@ -89,17 +91,31 @@ def redriven_change(job: Job, at: datetime) -> Redriven:
     )
 
 
+def failed_change(job: Job, at: datetime) -> Failed:
+    error = JobError(code="part_failed", message="part 2 of 3", retryable=False)
+    number = seq.next_first(job.epoch)
+    return Failed(at=at, seq=number, error=error, steps=(step(StepName.FAILED, at),))
+
+
+def gathered_change(job: Job, at: datetime) -> Gathered:
+    number = seq.next_first(job.epoch)
+    return Gathered(at=at, seq=number, steps=(step(StepName.GATHERED, at),))
+
+
 ENDS: dict[str, Callable[..., Outcome]] = {
     "completed": completed,
     "failed": failed,
     "retrying": retrying,
     "expired": expired,
     "given back": given_back,
+    "divided": divided,
 }
 CHANGES: dict[str, Callable[[Job, datetime], Change]] = {
     "cancelled": cancelled_change,
     "expired": expired_change,
     "redriven": redriven_change,
+    "failed": failed_change,
+    "gathered": gathered_change,
 }
 COMPLETED = JobStatus.COMPLETED
 MOMENT = timedelta(milliseconds=1)
@@ -158,6 +174,25 @@ class TwoStores(RuleBasedStateMachine):
         if (step := held.marked) is not None:
             self.both(lambda store: store.mark_invoked(held.claim, step))
 
+    @rule(held=claims, total=st.integers(2, 3))
+    def begin_to_divide(self, held: Held, total: int) -> None:
+        division = Division(plan=PlanId(f"plan {total}"), total=total)
+        self.both(lambda store: store.mark_divided(held.claim, division))
+
+    @rule(held=claims)
+    def divide(self, held: Held) -> None:
+        self.begin_to_divide(held, 2)
+        self.settle(held, "divided")
+
+    @rule(job=readings, number=st.integers(1, 3))
+    def note_a_part(self, job: Job, number: int) -> None:
+        if job.division is not None:
+            self.both(lambda store: store.note_part(job, number, self.now))
+
+    @rule(number=st.integers(1, 3))
+    def note_a_part_of_the_row_as_it_is(self, number: int) -> None:
+        self.note_a_part(self.stores[0].get(self.job_id), number)
+
     @rule(held=claims)
     def renew(self, held: Held) -> None:
         until = self.now + LEASE
@@ -192,6 +227,8 @@ class TwoStores(RuleBasedStateMachine):
 
     def change(self, job: Job, change: str) -> None:
         """Change only what the verbs would: they redrive what has ended, and end what has not."""
+        if change == "gathered" and not job.is_divided:
+            return
         if job.status.is_terminal == (change == "redriven") and job.status is not COMPLETED:
             self.now += MOMENT  # two who change a job in one millisecond cannot be told apart
             made = CHANGES[change](job, self.now)

@@ -634,7 +634,7 @@ def test_a_large_document_is_answered(stand_in: StandIn, job: str) -> None:
     )
 
     answer = stand_in.bedrock.converse(
-        modelId=MODEL,
+        modelId="amazon.nova-lite-v1:0",  # takes 300,000 tokens
         messages=[user("\n".join(sentences))],
         requestMetadata={"longhaul-job-id": job},
     )
@@ -699,3 +699,16 @@ def test_a_signal_ends_the_process_with_streams_open() -> None:
             process.terminate()
 
             assert process.wait(timeout=DEADLINE_S) == 0
+
+
+def test_input_that_is_longer_than_the_model_takes_is_refused_as_bedrock_does(
+    stand_in: StandIn, job: str
+) -> None:
+    with pytest.raises(ClientError, match="Input is too long for requested model") as refused:
+        stand_in.bedrock.converse_stream(
+            modelId="mistral.mistral-7b-instruct-v0:2",
+            messages=[user("word " * 30_000)],
+            requestMetadata={"longhaul-job-id": job},
+        )
+
+    assert refused.value.response["Error"]["Code"] == "ValidationException"

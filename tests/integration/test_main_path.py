@@ -24,7 +24,7 @@ from jobs import seq
 from jobs.job import JobId
 from jobs.shard_leases import FeedId
 from jobs.task import Task
-from tests.builders import announce_parts, late_word
+from tests.builders import announce_parts, gatherer, late_word
 from tests.contracts.test_events import Silent
 from tests.stack import http, wait_until
 from workers.broker import RUN_QUEUE, CeleryTaskQueue, make_celery
@@ -390,6 +390,7 @@ def read_the_stream_again(clients: Clients, queue: CeleryTaskQueue) -> None:
             queue=queue,
             announcing=announce_parts(),
             late_word=late_word(),
+            gatherer=gatherer(),
             rejected=MemoryRejectedRecords(),
             nudges=NoNudges(),
             clock=SystemClock(),

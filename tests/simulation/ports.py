@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from jobs.claim import ClaimRefused, ClaimTerms
+    from jobs.division import Division
     from jobs.events import Event
     from jobs.fenced import Fenced
     from jobs.job import Job, JobId, ObjectKey
@@ -106,6 +107,14 @@ class SimStore(_Port):
         if self.world.design.has_mark:
             self._ask("mark_invoked", lambda: self.world.rows.mark_invoked(claim, invoked), claim)
 
+    def mark_divided(self, claim: Claim, division: Division) -> None:
+        """Mark as divided."""
+        self._ask("mark_divided", lambda: self.world.rows.mark_divided(claim, division), claim)
+
+    def note_part(self, job: Job, number: int, at: datetime) -> Job:
+        """Note a part."""
+        return self._ask("note_part", lambda: self.world.rows.note_part(job, number, at))
+
     def renew(self, claim: Claim, until: datetime) -> None:
         """Renew, unless the design has no renewals."""
         if self.world.design.has_renewals:
@@ -122,6 +131,10 @@ class SimStore(_Port):
     def keep_partial(self, claim: Claim, partial: Partial) -> None:
         """Keep what had come."""
         self._ask("keep_partial", lambda: self.world.rows.keep_partial(claim, partial), claim)
+
+    def keep_until(self, job_id: JobId, until: datetime | None) -> None:
+        """Keep."""
+        self._ask("keep_until", lambda: self.world.rows.keep_until(job_id, until))
 
     def find(self, now: datetime, *, limit: int) -> Sequence[Job]:
         """Find what is due."""

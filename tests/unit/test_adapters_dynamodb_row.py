@@ -29,6 +29,7 @@ from jobs.job import (
 )
 from jobs.receiver import DeliveryKind, Receiver
 from jobs.timeline import Step, StepName
+from jobs.times import written_time
 from jobs.trace import Trace, TraceId
 from tests.builders import JOB_ID, LEASE, NOW, a_job
 
@@ -270,9 +271,16 @@ def test_a_native_answers_json_stands_beside_its_text(raw: Payload) -> None:
 
 
 def test_a_running_rows_number_is_its_epochs_first() -> None:
-    item = an_item(JobStatus={"S": "RUNNING"}, Epoch={"N": "3"}, Seq={"N": "1"})
+    lease = {"S": written_time(NOW)}
+    item = an_item(JobStatus={"S": "RUNNING"}, Epoch={"N": "3"}, Seq={"N": "1"}, LeaseUntil=lease)
 
     assert from_item(item).seq == 3_000_001
+
+
+def test_a_divided_rows_number_is_the_one_that_its_parts_raise() -> None:
+    item = an_item(JobStatus={"S": "RUNNING"}, Epoch={"N": "3"}, Seq={"N": "3000004"})
+
+    assert from_item(item).seq == 3_000_004
 
 
 def test_a_row_without_a_trace_header_keeps_its_trace_id() -> None:

@@ -1,4 +1,5 @@
 import base64
+import re
 import time
 
 from hypothesis import given
@@ -164,3 +165,36 @@ def test_a_pdf_is_named_and_not_read() -> None:
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _pages(*, count: int) -> str:
+    sentences = [f"[page {page}]\n{_SENTENCES[page - 1]}" for page in range(1, count + 1)]
+    return "\n\n".join(sentences) + "\n</part>\n\nWrite the report of this quarter in few words."
+
+
+def test_sentences_of_marked_pages_tell_their_page() -> None:
+    told = summarise(_pages(count=40))
+
+    references = re.findall(r"port (\d+) [^.]*\[page (\d+)\]\.", told)
+    assert len(references) > 5
+    assert all(int(page) == int(port) + 1 for port, page in references)
+
+
+def test_a_summary_of_summaries_keeps_the_pages_and_adds_none() -> None:
+    notes = "\n\n".join(f"<notes>\n{summarise(_pages(count=n))}\n</notes>" for n in (20, 40))
+
+    told = summarise(notes)
+
+    references = re.findall(r"port (\d+) [^.]*?\[page (\d+)\]\.", told)
+    assert len(references) > 5
+    assert all(int(page) == int(port) + 1 for port, page in references)
+
+
+def test_what_follows_the_pages_is_on_none_of_them() -> None:
+    assert "few words [page" not in summarise(_pages(count=3))
+
+
+def test_a_long_sentence_that_is_shortened_still_tells_its_page() -> None:
+    long = " ".join(["lighthouses"] * 200)
+
+    assert summarise(f"[page 7]\n{long}.").endswith("... [page 7]")

@@ -14,7 +14,7 @@ from adapters.memory import ManualClock
 from adapters.memory_uploads import MemoryUploads
 from jobs.document import Document, MediaType, UploadId
 from jobs.errors import DeadlinePassed, HandedOver, Unavailable
-from jobs.job import Inline, Job, JobStatus, ModelId, UserId
+from jobs.job import InferenceConfig, Inline, Job, JobStatus, ModelId, UserId
 from jobs.prompt import Prompt
 from jobs.redrive import redrive_job
 from jobs.retry import Retrier, RetryPolicy
@@ -204,14 +204,14 @@ def test_more_text_than_the_deployment_takes_is_too_large() -> None:
     assert "1,200 characters" in message
 
 
-def test_more_than_the_model_takes_exceeds_its_context() -> None:
-    parts, job = world(b"word " * 100_000, model=NO_DOCUMENTS)
+def test_a_prompt_and_answer_that_leave_no_room_exceed_the_context() -> None:
+    most = InferenceConfig(max_tokens=127_900)
+    parts, job = world(b"word " * 100_000, model=NO_DOCUMENTS, inference=most)
 
     code, message = refused(parts, job)
 
     assert code == "document_exceeds_context"
-    assert NO_DOCUMENTS in message
-    assert "128,000" in message
+    assert "no room" in message
 
 
 def test_a_store_that_is_away_is_waited_for() -> None:

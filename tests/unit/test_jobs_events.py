@@ -3,7 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.events import Event, EventType, message_of, terminal_event
+from jobs.division import Division, PartOf, PlanId
+from jobs.events import Event, EventType, message_of, progress_event, terminal_event
 from jobs.job import JobError, JobStatus
 from tests.builders import JOB_ID, NOW, a_job, a_trace
 
@@ -22,6 +23,8 @@ def an_event(kind: EventType) -> Event:
         text="Hel" if kind is EventType.DELTA else None,
         delay=timedelta(seconds=1.5) if kind is EventType.RETRYING else None,
         error=ERROR if kind in {EventType.RETRYING, EventType.FAILED} else None,
+        done=0 if kind is EventType.PROGRESS else None,
+        total=5 if kind is EventType.PROGRESS else None,
     )
 
 
@@ -42,6 +45,7 @@ WRITTEN_ERROR = {"code": "model_throttled", "message": "Too many requests", "ret
         (EventType.QUEUED, {"event": "job.queued"}),
         (EventType.STARTED, {"event": "job.started"}),
         (EventType.DELTA, {"event": "job.delta", "text": "Hel"}),
+        (EventType.PROGRESS, {"event": "job.progress", "done": 0, "total": 5}),
         (
             EventType.RETRYING,
             {"event": "job.retrying", "delay_s": 1.5, "error": WRITTEN_ERROR},
@@ -62,6 +66,26 @@ def test_a_message_has_exactly_the_contracts_fields(
 
 def test_every_event_but_a_delta_and_a_gap_tells_of_a_state() -> None:
     assert {kind for kind in EventType if not kind.is_state} == {EventType.DELTA, EventType.GAP}
+
+
+def test_a_divided_jobs_progress_is_told_from_its_row() -> None:
+    division = Division(plan=PlanId("plan"), total=5, ended=frozenset({2, 4}))
+    job = a_job(status=JobStatus.RUNNING, division=division, seq=1_000_004)
+
+    event = progress_event(job)
+
+    assert event is not None
+    assert (event.type, event.seq) == (EventType.PROGRESS, 1_000_004)
+    assert (event.done, event.total) == (2, 5)
+
+
+def test_a_job_that_someone_holds_has_no_progress_and_a_part_no_end() -> None:
+    division = Division(plan=PlanId("plan"), total=5)
+    part = PartOf(job=JOB_ID, plan=division.plan, number=1, total=5, pages="page 1")
+    held = a_job(status=JobStatus.RUNNING, division=division, lease_until=NOW)
+
+    assert progress_event(held) is None
+    assert terminal_event(a_job(status=JobStatus.COMPLETED, part=part, ended_at=NOW)) is None
 
 
 def test_four_events_are_a_jobs_last() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from adapters.memory import ManualClock, MemoryObjectStore
 from jobs import seq
+from jobs.division import Division, PlanId
 from jobs.events import Event, EventType, message_of
 from jobs.job import Inline, Job, JobStatus, ObjectKey, Result, Stored
 from jobs.ports import Heard, topic_of_job
@@ -24,6 +25,7 @@ from web.job_json import JobWriter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FIRST = seq.first_in(1)
 TEXT = "".join(chr(97 + n % 26) for n in range(60))
 WRITER = JobWriter(
     objects=MemoryObjectStore(), clock=ManualClock(), url_lifetime=timedelta(hours=1)
@@ -216,6 +218,50 @@ def test_a_number_that_cannot_be_yet_does_not_hide_the_end_either() -> None:
 
     assert (end["event"], end["seq"], end["result"]["text"]) == ("job.completed", END, TEXT)
     assert place.hear(EVENTS[-1]) is Verdict.DROP
+
+
+def divided(number: int) -> Job:
+    division = Division(plan=PlanId("plan"), total=5)
+    return a_job(status=JobStatus.RUNNING, epoch=1, seq=number, division=division)
+
+
+def test_a_jobs_progress_stands_for_the_progress_before_it() -> None:
+    place = Place(told=FIRST, seen=FIRST)
+
+    verdicts = [place.hear(heard(FIRST + n, EventType.PROGRESS)) for n in (2, 1, 3)]
+
+    assert verdicts == [Verdict.TELL, Verdict.DROP, Verdict.TELL]
+
+
+def test_progress_in_a_block_of_which_nothing_was_told_is_caught_up() -> None:
+    place = Place(told=1, seen=1)
+
+    assert place.hear(heard(FIRST + 2, EventType.PROGRESS)) is Verdict.CATCH_UP
+
+
+def test_who_comes_back_to_a_divided_job_misses_nothing_where_progress_was_superseded() -> None:
+    job = divided(FIRST + 4)
+    place = Place.after(FIRST + 2, job)
+    log = [heard(FIRST + n, EventType.PROGRESS) for n in (2, 4)]
+
+    told = catch_up(place, job, [heard(FIRST, EventType.STARTED), *log])
+
+    assert [(one["event"], one["seq"]) for one in told] == [("job.progress", FIRST + 4)]
+
+
+def test_a_block_of_text_after_progress_is_whole() -> None:
+    job = completed(2_000_003, "ab", epoch=2)
+    place = Place(told=FIRST + 3, seen=FIRST + 3)
+    log = [
+        heard(FIRST + 3, EventType.PROGRESS),
+        heard(2_000_001, EventType.STARTED),
+        heard(2_000_002, text="ab"),
+        heard(2_000_003, EventType.COMPLETED),
+    ]
+
+    told = catch_up(place, job, log)
+
+    assert [one["event"] for one in told] == ["job.started", "job.delta", "job.completed"]
 
 
 @dataclass

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.memory import MemoryJobStore
+from jobs.division import Division, PartOf, PlanId
 from jobs.errors import Misconfigured, Unavailable
-from jobs.job import Inline, JobId, JobStatus
-from tests.builders import a_job
+from jobs.job import Inline, JobId, JobStatus, new_job_id
+from tests.builders import NOW, a_job
 from tests.web_world import ADA, BOB, World
 from web.job_json import JobWriter
 
@@ -481,3 +482,37 @@ def test_nobody_else_can_cancel_or_redrive_a_job(verb: str) -> None:
     assert (others.status_code, nobodys.status_code) == (404, 404)
     assert others.get_json()["code"] == nobodys.get_json()["code"] == "job_not_found"
     assert world.store.get(job_id) == before
+
+
+def test_a_divided_job_shows_how_many_of_its_parts_are_done() -> None:
+    world = World()
+    division = Division(plan=PlanId("plan"), total=5, ended=frozenset({1, 4}))
+    running = a_job(status=JobStatus.RUNNING, division=division, started_at=NOW)
+    world.store.add(running)
+
+    job = world.client.get(f"/v1/jobs/{running.id}", headers=ADA).get_json()
+
+    assert (job["status"], job["progress"]) == ("RUNNING", {"done": 2, "total": 5})
+
+
+@pytest.mark.parametrize("path", ["", "/result", "/timeline", "/events", "/deliveries"])
+def test_a_part_is_not_there_for_anyone(path: str) -> None:
+    world = World()
+    part = PartOf(job=new_job_id(NOW, b"0" * 10), plan=PlanId("p"), number=1, total=2, pages="")
+    world.store.add(a_job(part=part))
+
+    answer = world.client.get(f"/v1/jobs/{a_job().id}{path}", headers=ADA)
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("verb", ["cancel", "redrive"])
+def test_a_part_cannot_be_moved_by_anyone(verb: str) -> None:
+    world = World()
+    part = PartOf(job=new_job_id(NOW, b"0" * 10), plan=PlanId("p"), number=1, total=2, pages="")
+    world.store.add(a_job(part=part))
+
+    answer = world.client.post(f"/v1/jobs/{a_job().id}/{verb}", headers=ADA)
+
+    assert answer.status_code == 404
+    assert world.store.get(a_job().id).status is JobStatus.PENDING

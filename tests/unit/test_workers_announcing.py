@@ -33,6 +33,7 @@ from tests.builders import (
     a_job,
     announce_parts,
     deliver_parts,
+    gatherer,
 )
 from tests.feeds import QuietNudges
 from workers.feed import Feed, FeedParts
@@ -80,6 +81,7 @@ class World:
             queue=MemoryTaskQueue(),
             announcing=announce_parts(deliveries=self.deliveries, queue=self.queue),
             late_word=LateWord(events=self.events, timers=self.timers),
+            gatherer=gatherer(),
             rejected=MemoryRejectedRecords(),
             nudges=QuietNudges(),
             clock=self.clock,

@@ -29,6 +29,7 @@ from tests.builders import (
     ShakyTaskQueue,
     a_job,
     announce_parts,
+    gatherer,
     late_word,
     store_away,
 )
@@ -60,6 +61,7 @@ def feed_parts(leases: ShardLeases | None = None, **changes: Any) -> FeedParts: 
         queue=MemoryTaskQueue(),
         announcing=announce_parts(),
         late_word=late_word(),
+        gatherer=gatherer(),
         rejected=MemoryRejectedRecords(),
         nudges=QuietNudges(),
         clock=clock,

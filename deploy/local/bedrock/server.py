@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from deploy.local.bedrock.answer import Summaries, compose
+from deploy.local.bedrock.context import check_length
 from deploy.local.bedrock.controls import Controls
 from deploy.local.bedrock.converse import ConverseShape, read_converse
 from deploy.local.bedrock.delivery import Delivery
@@ -144,6 +145,7 @@ class BedrockStandIn:
             raise refusal
         if not self._controls.quota.admits(now=arrival.came_at):
             raise BedrockError("ThrottlingException")
+        check_length(arrival.model, ask)
         answer = await self._offload(arrival, lambda: compose(ask, faults, self._summaries))
         call.input_tokens = answer.input_tokens
         delivery = Delivery(

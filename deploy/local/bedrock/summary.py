@@ -2,6 +2,7 @@
 
 Deterministic and linear in the length of the text. A sentence scores by how often its words occur
 in the whole text; the best ones are told in the order of the text, under their own headings.
+Where the text marks its pages (`[page 12]` on a line of its own), each sentence tells its page.
 """
 
 import math
@@ -38,6 +39,9 @@ _HEADING = re.compile(
     r"|(?i:chapter|part|section|book|appendix|act)\s+[\dIVXLCivxlc]+\b"
     r"|\d{1,3}(?:\.\d{1,3})*\.?\s+[A-Z]"
 )
+_PAGE = re.compile(r"\[(?:[^\[\]]+, )?page \d+\]")
+_END_OF_PAGES = re.compile(r"</\w+>|\[end of [^\[\]]+\]")
+_FULL_STOP = re.compile(r"[.!?]?$")
 _COMMON_WORDS = frozenset(_WORDS_THAT_SAY_LITTLE.split())
 
 
@@ -77,14 +81,29 @@ def _quote(text: str, length: int) -> str:
 
 def _read(text: str) -> tuple[list[str], list[_Sentence]]:
     """Split the text into headings and sentences; each sentence knows the number of its heading."""
-    headings, sentences = [""], list[_Sentence]()
+    headings, sentences, page = [""], list[_Sentence](), ""
     for paragraph in _paragraphs(text):
-        if _is_heading(paragraph):
+        if _stands_alone(paragraph):
+            page = paragraph if _PAGE.fullmatch(paragraph) else ""
+        elif _is_heading(paragraph):
             headings.append(paragraph.strip("#=*- \t"))
         else:
             section = len(headings) - 1
-            sentences += [_sentence(text, section) for text in _SENTENCE_END.split(paragraph)]
+            sentences += [
+                _sentence(_refer(text, page), section) for text in _SENTENCE_END.split(paragraph)
+            ]
     return headings, sentences
+
+
+def _refer(sentence: str, page: str) -> str:
+    """Let a sentence tell its page, within its full stop; one that does already stays."""
+    if not page or not sentence or _PAGE.search(sentence):
+        return sentence
+    return _FULL_STOP.sub(lambda stop: f" {page}{stop.group()}", sentence, count=1)
+
+
+def _stands_alone(line: str) -> bool:
+    return _PAGE.fullmatch(line) is not None or _END_OF_PAGES.fullmatch(line) is not None
 
 
 def _sentence(text: str, section: int) -> _Sentence:
@@ -102,6 +121,7 @@ def _paragraphs(text: str) -> Iterator[str]:
     for line in map(str.strip, _lines(text)):
         # In running text a line may begin like a heading: "section 13, concerning ...".
         heading = (after_blank or line.startswith("#")) and _is_heading(line)
+        heading = heading or _stands_alone(line)
         after_blank = not line
         if lines and (not line or heading or size > _LINE_CHARS):
             yield " ".join(lines)
@@ -197,9 +217,11 @@ def _tell(headings: list[str], chosen: list[_Sentence]) -> str:
 
 
 def _shorten(sentence: str) -> str:
-    words = sentence.split()
+    """Shorten a long sentence; where it told its page, it still does."""
+    words, short = sentence.split(), sentence
     if len(words) > _SENTENCE_WORDS.stop:
-        sentence = " ".join(words[: _SENTENCE_WORDS.stop]) + " ..."
-    if len(sentence) > _SENTENCE_CHARS:
-        sentence = sentence[:_SENTENCE_CHARS] + " ..."
-    return sentence
+        short = " ".join(words[: _SENTENCE_WORDS.stop]) + " ..."
+    if len(short) > _SENTENCE_CHARS:
+        short = short[:_SENTENCE_CHARS] + " ..."
+    page = _PAGE.search(sentence)
+    return f"{short} {page.group()}" if page and not _PAGE.search(short) else short

@@ -84,10 +84,12 @@ test("a redrive begins anew", () => {
   assert.deepEqual([again.text, again.status, again.error, again.isEnded], ["", "PENDING", null, false]);
 });
 
-test("progress is kept through the attempt that it counts", () => {
-  const state = fold(event("job.started"), event("job.progress", { done: 3, total: 8 }), event("job.delta", { text: "x" }));
+test("a job in parts runs, and its progress is kept while the last call makes the answer", () => {
+  const divided = fold(event("job.queued"), event("job.progress", { done: 8, total: 8 }));
+  const told = [event("job.started"), event("job.delta", { text: "x" })].reduce(foldEvent, divided);
 
-  assert.deepEqual(state.progress, { done: 3, total: 8 });
+  assert.deepEqual([divided.status, divided.progress], ["RUNNING", { done: 8, total: 8 }]);
+  assert.deepEqual([told.text, told.progress], ["x", { done: 8, total: 8 }]);
 });
 
 test("an event of a later version is passed over", () => {
