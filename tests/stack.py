@@ -28,7 +28,7 @@ from deploy.local.environment import REPO_ROOT, plan
 from deploy.local.ready import read_ready
 from deploy.local.servers import servers_of
 from tests.free_ports import free_base
-from tests.leash import leash
+from tests.leash import leash, leash_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -129,6 +129,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=(leash_descriptor(),),
             )
         started.append(self)
 

@@ -19,9 +19,10 @@ GONE_WITHIN = 30.0
 # A test that would go on for ever: the stand-ins, and beside them honcho with gunicorn below it.
 TEST = """
 import signal
-from tests.stack import LocalStack, System
+from tests.stack import LocalStack, RedisServer, System
 
 def test_for_ever(tmp_path):
+    RedisServer(tmp_path / "redis").start()
     with LocalStack(tmp_path) as stack, System(stack, processes=("web",)):
         (tmp_path.parent / "is-up").touch()
         signal.pause()
@@ -57,5 +58,5 @@ def test_all_that_a_test_started_ends_with_its_pytest(
         tests.send_signal(number)
         tests.wait(30)
 
-    assert len(started) >= 7 + workers, "stand-ins, honcho, gunicorn and its worker are up"
+    assert len(started) >= 8 + workers, "Redis, stand-ins, honcho, gunicorn and its worker are up"
     wait_until(lambda: not any(map(is_running, started)), "their end", within=GONE_WITHIN)
