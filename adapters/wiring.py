@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
 L = TypeVar("L", bound="Leases")
 
-_WEB_CONNECTIONS = 200  # requests under way at once; sockets hold no connection to AWS
+_WEB_CONNECTIONS = 200  # requests under way at once, and the few watchers whose turn it is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import stack
+from tests.leash import leash
 from tests.stack import Clients, LocalStack, System
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+
+def pytest_configure() -> None:
+    """Let nothing outlive this process, pytest-xdist's workers and what they start included."""
+    os.environ.update(leash())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,8 @@
 """The real stack for tests: stand-ins, and the Procfile's processes by its own commands.
 
-Everything is started here, waits with a deadline, and is ended by the pid it was started with. A
-service that does not come up fails the test; nothing is skipped.
+Everything is started here, waits with a deadline, and is ended by the pid it was started with, or
+else together with the tests' own process (tests/leash.py). A service that does not come up fails
+the test; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from deploy.local.environment import REPO_ROOT, plan
 from deploy.local.ready import read_ready
 from deploy.local.servers import servers_of
 from tests.free_ports import free_base
+from tests.leash import leash, leash_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -122,12 +124,13 @@ class Program:
         with log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - the programs under test
                 command,
-                env=dict(environ),
+                env={**environ, **leash()},
                 cwd=REPO_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=(leash_descriptor(),),
             )
         started.append(self)
 

@@ -16,6 +16,7 @@ from web.event_routes import EventRoutes
 from web.health_routes import HealthRoutes
 from web.hub import Hub
 from web.job_json import JobWriter
+from web.job_reader import JobReaders
 from web.job_routes import JobRoutes
 from web.list_routes import ListRoutes
 from web.problems import answer_to, problem_of
@@ -23,6 +24,7 @@ from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
 from web.socket_routes import SocketRoutes
 from web.submit_routes import SubmitRoutes
+from web.turns import Turns
 from web.upload_routes import UploadRoutes
 
 if TYPE_CHECKING:
@@ -41,12 +43,13 @@ def create_app(parts: WebParts) -> Flask:
     app.extensions[_HUB] = hub
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
-    sockets = SocketRoutes(parts, hub, writer)
+    readers = JobReaders(store=parts.store, log=parts.event_log, writer=writer, turns=Turns())
+    sockets = SocketRoutes(parts, hub, readers)
     routes = (
         *SubmitRoutes(parts, hub, writer).routes(),
         *JobRoutes(parts, writer).routes(),
         *ListRoutes(parts.jobs, writer).routes(),
-        *EventRoutes(parts, hub, writer).routes(),
+        *EventRoutes(parts, hub, readers).routes(),
         *DeliveryRoutes(parts).routes(),
         *UploadRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),

@@ -11,7 +11,6 @@ from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
 from web.described import MAX_SAFE_INTEGER
 from web.event_stream import OPENING, EventStream
-from web.job_reader import JobReader
 from web.live_response import LiveResponse, Peer
 from web.routes import Route, the_caller
 
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from web.hub import Hub
-    from web.job_json import JobWriter
+    from web.job_reader import JobReaders
     from web.parts import WebParts
 
 
 class EventRoutes:
     """The route; whoever has seen the end already gets 204, which tells EventSource to stop."""
 
-    def __init__(self, parts: WebParts, hub: Hub, writer: JobWriter) -> None:
+    def __init__(self, parts: WebParts, hub: Hub, readers: JobReaders) -> None:
         self._parts = parts
         self._hub = hub
-        self._writer = writer
+        self._readers = readers
 
     def routes(self) -> tuple[Route, ...]:
         """Name the route."""
@@ -50,12 +49,7 @@ class EventRoutes:
             return _live([OPENING], Peer(request.environ))
 
     def _stream(self, job_id: str) -> Response:
-        reader = JobReader(
-            user=the_caller().user,
-            store=self._parts.store,
-            log=self._parts.event_log,
-            writer=self._writer,
-        )
+        reader = self._readers.of(the_caller().user)
         parsed = parse_job_id(job_id)
         if parsed is None:
             raise JobNotFound("no job can have this id")

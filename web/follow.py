@@ -51,14 +51,16 @@ class Place:
     `told` is the last number that was told; `seen` runs ahead of it while deltas are kept back
     because the text before them is missing (`is_whole` is false). Whether a client that comes back
     in mid-text has all of it is not known (`is_whole` is None) until the log says that it had it.
-    `owes_gap` says that the text is not whole, and that the client does not know. `has_ended` says
-    that the job had ended there: nothing but a redrive, which begins the next block, comes after.
+    `owes_gap` says that the text is not whole, and that the client does not know. `log_end` is
+    where the log ends before a number that the client names. `has_ended` says that the job had
+    ended there: nothing but a redrive, which begins the next block, comes after.
     """
 
     told: int = 0
     seen: int = 0
     is_whole: bool | None = True
     owes_gap: bool = False
+    log_end: int = 0
     has_ended: bool = False
 
     @classmethod
@@ -85,6 +87,8 @@ class Place:
 
     def hear(self, heard: Heard) -> Verdict:
         """Take an event that comes live."""
+        if self.is_whole is None and heard.seq > self.log_end and not seq.is_first(heard.seq):
+            return Verdict.CATCH_UP
         if heard.seq <= self.seen:
             return Verdict.CATCH_UP if self._was_ahead_of(heard) else Verdict.DROP
         if seq.is_first(heard.seq):
@@ -144,7 +148,8 @@ class CatchUp:
         """
         place = self._place
         logged = list(logged)
-        self._correct(logged)
+        if self._is_in_doubt(logged):
+            return []
         told: list[Told] = []
         is_covered = False
         before = place.reads_from - 1
@@ -165,13 +170,20 @@ class CatchUp:
                 told += self._advance(_told(ending), is_covered)
         return told
 
-    def _correct(self, logged: list[Heard]) -> None:
-        """Take back a number that a client has named and that cannot be yet: the log ends before.
+    def _is_in_doubt(self, logged: list[Heard]) -> bool:
+        """Tell whether a client names a number behind the log's end, and nothing says why yet.
 
-        What is told is logged first, so a client never knows more than a log that it has.
+        The next event does: if it lies before that number, the number had not been given; if
+        behind it, it had, and the log has lost its end, as a Redis that is killed may.
         """
-        if self._place.is_whole is None and logged and self._is_behind(logged[-1].seq):
-            self._place.seen = self._place.told = logged[-1].seq
+        place = self._place
+        if place.is_whole is not None or not logged or not self._is_behind(logged[-1].seq):
+            return False
+        end, place.log_end = place.log_end, logged[-1].seq
+        if 0 < end < place.log_end:
+            place.seen = place.told = end
+            return False
+        return not self._job.status.is_terminal
 
     def _is_behind(self, number: int) -> bool:
         """Tell whether the place lies behind a last number, in the same block."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jobs.ports import JobStore
     from web.follow import Place, Told
     from web.job_json import JobWriter
+    from web.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +26,44 @@ class Missed:
     has_gap: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobReaders:
+    """What the readers of a process share; they take turns."""
+
+    store: JobStore
+    log: EventLog
+    writer: JobWriter
+    turns: Turns
+
+    def of(self, user: UserId) -> JobReader:
+        """Give a user's reader."""
+        return JobReader(
+            user=user, store=self.store, log=self.log, writer=self.writer, turns=self.turns
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobReader:
-    """Reads the jobs of one user."""
+    """Reads the jobs of one user, when it is its turn."""
 
     user: UserId
     store: JobStore
     log: EventLog
     writer: JobWriter
+    turns: Turns
 
     def read(self, job_id: JobId) -> Job:
         """Read a job. Raises JobNotFound, also for another user's, and Unavailable."""
-        return get_own_job(job_id, self.user, self.store)
+        with self.turns.one():
+            return get_own_job(job_id, self.user, self.store)
 
     def catch_up(self, place: Place, job: Job) -> Missed:
         """Bring a watcher from its place to the present; `job` has been read just now.
 
         Raises Unavailable, and then the place is as it was.
         """
-        logged = read_all(self.log, job.id, start=place.reads_from)
+        with self.turns.one():
+            logged = read_all(self.log, job.id, start=place.reads_from)
         if logged and logged[-1].kind.is_terminal and not job.status.is_terminal:
             job = self.read(job.id)  # it has ended since
         catch_up = CatchUp(place, job, self.writer)

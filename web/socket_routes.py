@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from jobs.caller import Caller
     from web.hub import Hub
-    from web.job_json import JobWriter
+    from web.job_reader import JobReaders
     from web.parts import WebParts
 
 PATH = "/v1/ws"
@@ -56,10 +56,10 @@ class SocketRoutes:
     this protocol, is let in and closed at once with a code; any other gets the status.
     """
 
-    def __init__(self, parts: WebParts, hub: Hub, writer: JobWriter) -> None:
+    def __init__(self, parts: WebParts, hub: Hub, readers: JobReaders) -> None:
         self._parts = parts
         self._hub = hub
-        self._writer = writer
+        self._readers = readers
 
     def add_to(self, app: Flask) -> None:
         """Add the route."""
@@ -157,7 +157,7 @@ class SocketRoutes:
             outbox=outbox,
             hub=self._hub,
             parts=self._parts,
-            writer=self._writer,
+            readers=self._readers,
             caller=g.caller,
             is_named=g.is_named,
             trace=g.trace,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from jobs.caller import Scope
@@ -11,9 +12,8 @@ from jobs.job import parse_job_id
 from jobs.results import get_own_job
 from web.caller import identify_token
 from web.close_codes import CloseCode
-from web.job_reader import JobReader
 from web.pace import BURST, MESSAGES_PER_SECOND, Pace
-from web.problems import detail_of
+from web.problems import answer_to, detail_of
 from web.socket_listener import SocketListener
 from web.socket_messages import (
     Auth,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobs.job import JobId
     from jobs.trace import Trace
     from web.hub import Hub
-    from web.job_json import JobWriter
+    from web.job_reader import JobReaders
     from web.outbox import Outbox
     from web.parts import WebParts
     from web.socket_messages import ClientMessage
@@ -61,7 +61,7 @@ class Conversation:
         outbox: Outbox,
         hub: Hub,
         parts: WebParts,
-        writer: JobWriter,
+        readers: JobReaders,
         caller: Caller | None,
         is_named: bool,
         trace: Trace,
@@ -70,7 +70,7 @@ class Conversation:
         self._outbox = outbox
         self._hub = hub
         self._parts = parts
-        self._writer = writer
+        self._readers = readers
         self._caller = caller
         self._is_named = is_named
         self._trace = trace
@@ -132,6 +132,7 @@ class Conversation:
             if self._listener is None:
                 self._outbox.end(CloseCode.FORBIDDEN, "this credential may not watch")
         except LonghaulError as refusal:
+            self._note(refusal)
             self._say_error(refusal.code, detail_of(refusal), about=about)
 
     def _admit(self, message: str | bytes | None) -> None:
@@ -170,7 +171,7 @@ class Conversation:
             raise Unauthenticated("send auth first")
         caller.check(Scope.WRITE)
         job = cancel_job(get_own_job(job_id, caller.user, self._parts.store), self._parts.cancel)
-        self._say(cancelled(job.id, self._writer.write(job)))
+        self._say(cancelled(job.id, self._readers.writer.write(job)))
 
     def _authenticate(self, token: str) -> None:
         """Take a credential; once one was shown, or jobs are watched, the user stays the same."""
@@ -186,12 +187,7 @@ class Conversation:
         self._say(authenticated())
 
     def _listen_as(self, caller: Caller) -> None:
-        reader = JobReader(
-            user=caller.user,
-            store=self._parts.store,
-            log=self._parts.event_log,
-            writer=self._writer,
-        )
+        reader = self._readers.of(caller.user)
         self._listener = SocketListener(hub=self._hub, reader=reader, outbox=self._outbox)
         self._listener.open()
         self._is_new = True
@@ -203,14 +199,19 @@ class Conversation:
 
     def _break_off(self, fault: Exception) -> None:
         if isinstance(fault, LonghaulError):
-            self._parts.log.warning(
-                "socket_refused", code=fault.code, reason=str(fault), trace_id=self._trace.id
-            )
+            self._note(fault)
             self._say_error(fault.code, detail_of(fault))
         else:
             self._parts.log.error("socket_failed", trace_id=self._trace.id, exc_info=fault)
             self._say_error(LonghaulError.code, detail_of(LonghaulError()))
         self._outbox.end(CloseCode.INTERNAL_ERROR, "internal error")
+
+    def _note(self, refusal: LonghaulError) -> None:
+        """Log what is not the client's doing."""
+        if answer_to(refusal).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._parts.log.warning(
+                "socket_refused", code=refusal.code, reason=str(refusal), trace_id=self._trace.id
+            )
 
     def _say(self, message: str) -> None:
         self._outbox.offer(text_frame(message))

@@ -40,7 +40,7 @@ WORKER = WorkerId("worker@test:1")
 THROTTLED = JobError(code="model_throttled", message="Too many requests", retryable=True)
 REFUSED = JobError(code="model_rejected_request", message="Malformed input", retryable=False)
 
-_tokens = (ClaimToken(f"token-{number}") for number in itertools.count())
+_numbers = itertools.count()  # a generator could not be asked by two threads at once
 
 
 def after(seconds: float) -> datetime:
@@ -96,7 +96,7 @@ def terms(at: datetime = START, *, lease: timedelta = LEASE) -> ClaimTerms:
     """Make terms with a token of their own, as every try to claim has."""
     return ClaimTerms(
         worker=WORKER,
-        token=next(_tokens),
+        token=ClaimToken(f"token-{next(_numbers)}"),
         at=at,
         lease=lease,
         steps=(step(StepName.CLAIMED, at),),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -35,6 +33,7 @@ from tests.contracts.stories import (
     retrying,
     terms,
 )
+from tests.racing import race
 
 if TYPE_CHECKING:
     from jobs.outcome import Outcome
@@ -175,18 +174,16 @@ def test_of_claimants_that_race_one_gets_the_job(store: JobStore) -> None:
     ids = [new_id() for _ in range(ROUNDS)]
     for job_id in ids:
         store.add(a_job(job_id))
-    barrier = threading.Barrier(RACERS)
 
-    def race(_: int) -> list[Claim | ClaimRefused]:
+    def claim_all(wait: Callable[[], object]) -> list[Claim | ClaimRefused]:
         answers = []
         for job_id in ids:
             asked = terms()
-            barrier.wait(timeout=30)
+            wait()
             answers.append(store.claim(job_id, asked))
         return answers
 
-    with ThreadPoolExecutor(RACERS) as pool:
-        answers = list(pool.map(race, range(RACERS)))
+    answers = race(RACERS, claim_all)
 
     for number, job_id in enumerate(ids):
         got = [racer[number] for racer in answers if isinstance(racer[number], Claim)]

@@ -21,8 +21,10 @@ from tests.builders import a_job, a_trace
 from tests.web_world import ADA, BOB, World, event_of
 from web.asyncapi import describe_events
 from web.job_json import JobWriter
+from web.job_reader import JobReaders
 from web.outbox import Outbox
 from web.sockets import MAX_SUBSCRIPTIONS, SUBSCRIBE_SECONDS, Conversation
+from web.turns import Turns
 from web.wire import WireClosed
 
 if TYPE_CHECKING:
@@ -95,8 +97,13 @@ def talk(
         outbox=Outbox(wire, lambda write: write()),
         hub=world.hub,
         parts=world.parts,
-        writer=JobWriter(
-            objects=world.objects, clock=world.clock, url_lifetime=world.parts.url_lifetime
+        readers=JobReaders(
+            store=world.store,
+            log=world.events,
+            writer=JobWriter(
+                objects=world.objects, clock=world.clock, url_lifetime=world.parts.url_lifetime
+            ),
+            turns=Turns(),
         ),
         caller=None if user is None else Caller(user=UserId(user), scopes=scopes),
         is_named=is_named,
@@ -451,6 +458,8 @@ def test_a_bus_that_is_away_refuses_the_subscription_and_keeps_the_socket() -> N
         None,
         None,
     ]
+    [refused] = [line for line in world.log.lines if line.event == "socket_refused"]
+    assert (refused.level, refused.keys["code"]) == ("warning", "unavailable")
 
 
 def test_a_bus_that_is_away_at_the_opening_ends_with_1011() -> None:
