@@ -18,6 +18,7 @@ from web.hub import Hub
 from web.job_json import JobWriter
 from web.job_routes import JobRoutes
 from web.list_routes import ListRoutes
+from web.openapi_routes import OpenApiRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
@@ -49,6 +50,7 @@ def create_app(parts: WebParts) -> Flask:
         *DeliveryRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),
         *AsyncApiRoutes().routes(),
+        *OpenApiRoutes().routes(),
         *sockets.routes(),
     )
     add_routes(app, routes, parts)

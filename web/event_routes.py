@@ -11,6 +11,7 @@ from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
 from web.described import MAX_SAFE_INTEGER
 from web.event_stream import OPENING, EventStream
+from web.job_calls import EVENTS
 from web.job_reader import JobReader
 from web.live_response import LiveResponse, Peer
 from web.routes import Route, the_caller
@@ -34,7 +35,7 @@ class EventRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Name the route."""
         path = "/v1/jobs/<job_id>/events"
-        return (Route(name="events", path=path, view=self.stream, scope=Scope.READ),)
+        return (Route(name="events", path=path, view=self.stream, scope=Scope.READ, call=EVENTS),)
 
     def stream(self, job_id: str) -> Response:
         """Answer with the events after the one that the client names, to the last one."""

@@ -64,8 +64,8 @@ class JobLinks(Described):
     cancel: str
 
 
-class JobObject(Described):
-    """The job as it stands, as `GET /v1/jobs/{id}` gives it."""
+class JobFacts(Described):
+    """What is told of a job wherever it is told."""
 
     id: JobIdText
     status: JobStatus
@@ -76,9 +76,14 @@ class JobObject(Described):
     started_at: Time | None
     ended_at: Time | None
     error: JobErrorObject | None
-    result: ResultText | ResultUrl | None
     usage: UsageObject | None
     stop_reason: str | None
     metadata: dict[str, str]
     trace_id: TraceIdText
     links: JobLinks
+
+
+class JobObject(JobFacts):
+    """The job as it stands, as `GET /v1/jobs/{id}` gives it."""
+
+    result: ResultText | ResultUrl | None
