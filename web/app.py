@@ -19,6 +19,7 @@ from web.job_json import JobWriter
 from web.job_routes import JobRoutes
 from web.list_routes import ListRoutes
 from web.openapi_routes import OpenApiRoutes
+from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
@@ -51,6 +52,7 @@ def create_app(parts: WebParts) -> Flask:
         *HealthRoutes(parts, hub).routes(),
         *AsyncApiRoutes().routes(),
         *OpenApiRoutes().routes(),
+        *StaticRoutes().routes(),
         *sockets.routes(),
     )
     add_routes(app, routes, parts)

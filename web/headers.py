@@ -44,6 +44,10 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         f"{LONGEST_WAIT.total_seconds():g} seconds at most",
         "schema": _TEXT,
     },
+    "Content-Security-Policy": {
+        "description": "all that a page loads comes from this server",
+        "schema": _TEXT,
+    },
     "WWW-Authenticate": {
         "description": "how to say who is calling, or the scope that is missing",
         "schema": {"type": "string", "pattern": "^Bearer "},

@@ -1,12 +1,14 @@
-"""GET /openapi.json: the description of the calls, for people and for generators."""
+"""GET /openapi.json and /docs: the description of the calls, for generators and for people."""
 
 from __future__ import annotations
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
+from web.docs_page import write_page
 from web.json_text import write_json
 from web.openapi import describe_calls
-from web.process_calls import OPENAPI
+from web.pages import page_response
+from web.process_calls import DOCS, OPENAPI
 from web.routes import Route, routes_of
 
 
@@ -15,8 +17,10 @@ class OpenApiRoutes:
 
     def routes(self) -> tuple[Route, ...]:
         """Name the routes."""
-        path = "/openapi.json"
-        return (Route(name="openapi", path=path, view=self.show, scope=None, call=OPENAPI),)
+        return (
+            Route(name="openapi", path="/openapi.json", view=self.show, scope=None, call=OPENAPI),
+            Route(name="docs", path="/docs", view=self.show_page, scope=None, call=DOCS),
+        )
 
     def show(self) -> Response:
         """Describe every call that this server takes."""
@@ -25,3 +29,8 @@ class OpenApiRoutes:
             content_type="application/json",
             headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"},
         )
+
+    def show_page(self) -> Response:
+        """Show the same, with commands for the server as the caller has called it."""
+        document = describe_calls(routes_of(current_app))
+        return page_response(write_page(document, base=request.host_url.rstrip("/")).encode())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from web.calls import Call, Told
+from web.calls import Call, Parameter, Told
+from web.errors import FileNotThere
 from web.rest_models import Health, ReadinessObject
 
 TAG = "server"
@@ -52,4 +53,57 @@ OPENAPI = Call(
     summary="Describe the calls",
     description="This document, as OpenAPI 3.1.",
     answers={200: Told(description="the document", texts=_JSON, headers=_KEPT)},
+)
+
+_PAGE_HEADERS = ("Cache-Control", "Content-Security-Policy", "ETag")
+_UNCHANGED = Told(description="it has not changed", headers=_PAGE_HEADERS)
+_KNOWN = Parameter(
+    name="If-None-Match",
+    place="header",
+    description="the `ETag` that is known: `304` while nothing has changed",
+    schema={"type": "string"},
+)
+
+DOCS = Call(
+    operation="get_docs",
+    tag=TAG,
+    summary="Show this description",
+    description="A page that needs nothing from elsewhere.",
+    parameters=(_KNOWN,),
+    answers={
+        200: Told(
+            description="the page",
+            texts={"text/html": {"schema": {"type": "string"}}},
+            headers=_PAGE_HEADERS,
+        ),
+        304: _UNCHANGED,
+    },
+)
+
+STATIC = Call(
+    operation="get_file",
+    tag=TAG,
+    summary="Give a file of a page",
+    parameters=(
+        Parameter(
+            name="name",
+            place="path",
+            description="the file's name",
+            schema={"type": "string", "minLength": 1},
+            example="page.css",
+        ),
+        _KNOWN,
+    ),
+    answers={
+        200: Told(
+            description="the file",
+            texts={
+                kind: {"schema": {"type": "string"}}
+                for kind in ("text/css", "text/javascript", "text/html", "image/svg+xml")
+            },
+            headers=_PAGE_HEADERS,
+        ),
+        304: _UNCHANGED,
+    },
+    refusals=(FileNotThere,),
 )

@@ -234,7 +234,7 @@ class Asker:
         **path: str,
     ) -> TestResponse:
         [(address, method)] = [
-            (address, method)
+            (address, method.upper())
             for address, method, one in self._contract.operations()
             if one["operationId"] == operation
         ]
@@ -300,5 +300,9 @@ def test_answers_are_as_they_are_described(document: dict[str, Any]) -> None:
     ask("open_socket", 426)
     for operation in ("check_life", "check_readiness", "get_asyncapi", "get_openapi"):
         ask(operation, 200, headers={})
+    for operation, path in (("get_docs", {}), ("get_file", {"name": "page.css"})):
+        etag = ask(operation, 200, headers={}, **path).headers["ETag"]
+        ask(operation, 304, headers={"If-None-Match": etag}, **path)
+    ask("get_file", 404, headers={}, name="nonsense.css")
     world.hub.drain()
     ask("check_readiness", 503)
