@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from jobs.errors import LonghaulError
 from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
+from web.cors import Cors
 from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
 from web.health_routes import HealthRoutes
@@ -42,6 +43,7 @@ def create_app(parts: WebParts) -> Flask:
     app.extensions[_HUB] = hub
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
+    Cors(parts.allowed_origins).add_to(app)
     sockets = SocketRoutes(parts, hub, writer)
     routes = (
         *SubmitRoutes(parts, hub, writer).routes(),
