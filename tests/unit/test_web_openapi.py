@@ -306,3 +306,34 @@ def test_answers_are_as_they_are_described(document: dict[str, Any]) -> None:
     ask("get_file", 404, headers={}, name="nonsense.css")
     world.hub.drain()
     ask("check_readiness", 503)
+
+
+@pytest.mark.parametrize("route", [one for one in routes_of(World().app) if one.method == "GET"])
+def test_where_there_is_get_there_is_head(route: Route) -> None:
+    world = World()
+    job_id = world.submit()["id"]
+    world.complete(job_id)
+    path = route.path.replace("<job_id>", job_id).replace("<name>", "page.css")
+
+    with world.client.get(path, headers=ADA) as got, world.client.head(path, headers=ADA) as asked:
+        assert (asked.status_code, asked.data) == (got.status_code, b"")
+        assert asked.content_type == got.content_type
+        assert asked.headers.get("ETag") == got.headers.get("ETag")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/job_x", "/v1/nowhere", "/v1/ws", "/static/x"])
+def test_every_problem_has_the_trace_of_its_request(path: str, contract: CallContract) -> None:
+    answer = World().client.get(path, headers=ADA)
+
+    problem = answer.get_json()
+    assert not contract.problems_with({"$ref": "#/components/schemas/Problem"}, problem)
+    assert answer.headers["X-Amzn-Trace-Id"].startswith(f"Root={problem['trace_id']}")
+    assert problem["instance"] == path
+
+
+def test_fields_that_are_wrong_are_named_by_their_paths(contract: CallContract) -> None:
+    body = {"messages": [{"role": "user", "content": [{"text": 1}]}], "metadata": {"a": 1}}
+    problem = World().client.post("/v1/jobs", json=body, headers=ADA).get_json()
+
+    assert not contract.problems_with({"$ref": "#/components/schemas/Problem"}, problem)
+    assert {one["field"] for one in problem["errors"]} == {"messages.0.content.0", "metadata.a"}
