@@ -94,7 +94,7 @@ def _after() -> int | None:
 
 
 def _number(name: str, text: str | None) -> int | None:
-    if not text:
+    if text is None:
         return None
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SAFE_INTEGER))
     if not is_number or int(text) > MAX_SAFE_INTEGER:

@@ -121,7 +121,7 @@ def test_who_has_seen_the_end_is_told_to_stop() -> None:
 @pytest.mark.parametrize("known", [{}, {"Last-Event-ID": "1"}])
 @pytest.mark.parametrize(
     "text",
-    ["x", "-1", "1.5", "9007199254740992", "9" * 40, "１"],  # noqa: RUF001 - a wide digit
+    ["", "x", "-1", "1.5", "9007199254740992", "9" * 40, "１"],  # noqa: RUF001 - a wide digit
 )
 def test_a_number_that_is_none_is_named(text: str, known: dict[str, str]) -> None:
     world = World()
