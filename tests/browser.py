@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 # Nothing but what the page itself asks for leaves the browser.
 QUIET = [
@@ -30,10 +30,17 @@ QUIET = [
 @contextmanager
 def open_page() -> Iterator[Page]:
     """Give an empty page of a new browser."""
+    with open_browser() as browser:
+        yield browser.new_page()
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Give a new browser."""
     chromium = shutil.which("chromium")
     assert chromium, "chromium is not installed"
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=QUIET) as browser,
     ):
-        yield browser.new_page()
+        yield browser

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from jobs.errors import LonghaulError
 from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
+from web.cors import Cors
 from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
 from web.health_routes import HealthRoutes
@@ -19,6 +20,8 @@ from web.job_json import JobWriter
 from web.job_reader import JobReaders
 from web.job_routes import JobRoutes
 from web.list_routes import ListRoutes
+from web.openapi_routes import OpenApiRoutes
+from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
 from web.routes import add_routes
@@ -43,6 +46,7 @@ def create_app(parts: WebParts) -> Flask:
     app.extensions[_HUB] = hub
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
+    Cors(parts.allowed_origins).add_to(app)
     readers = JobReaders(store=parts.store, log=parts.event_log, writer=writer, turns=Turns())
     sockets = SocketRoutes(parts, hub, readers)
     routes = (
@@ -54,6 +58,8 @@ def create_app(parts: WebParts) -> Flask:
         *UploadRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),
         *AsyncApiRoutes().routes(),
+        *OpenApiRoutes().routes(),
+        *StaticRoutes().routes(),
         *sockets.routes(),
     )
     add_routes(app, routes, parts)

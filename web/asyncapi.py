@@ -10,11 +10,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
-
 from web.close_codes import MEANINGS
 from web.event_models import EVENTS
 from web.message_models import ANSWERS
+from web.schemas import ref, schemas_of
 from web.socket_messages import Auth, Cancel, Ping, Subscribe, Unsubscribe
 from web.webhook_models import Announcement, WebhookHeaders
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pydantic import BaseModel
-    from pydantic_core import core_schema
 
 _CLIENT_MESSAGES: Mapping[str, type[BaseModel]] = {
     "auth": Auth,
@@ -68,7 +66,7 @@ The `webhook.url` of a job is posted this when the job has ended, at least once.
 def describe_events(*, host: str, is_secure: bool) -> dict[str, Any]:
     """Write the document of the server that is reached by this host."""
     tail = "s" if is_secure else ""
-    bearer, ticket = _ref("securitySchemes", "bearer"), _ref("securitySchemes", "ticket")
+    bearer, ticket = ref("securitySchemes", "bearer"), ref("securitySchemes", "ticket")
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Longhaul", "version": "1", "description": _INTRODUCTION},
@@ -205,46 +203,29 @@ def _messages() -> dict[str, Any]:
     return {name: _message(name, model) for name, model in told.items()} | {
         _WEBHOOK: {
             **_message(_WEBHOOK, Announcement),
-            "headers": _ref("schemas", WebhookHeaders.__name__),
+            "headers": ref("schemas", WebhookHeaders.__name__),
         }
     }
 
 
 def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
     summary = (model.__doc__ or "").partition("\n")[0]
-    return {"name": name, "summary": summary, "payload": _ref("schemas", model.__name__)}
-
-
-class _Untitled(GenerateJsonSchema):
-    """Leaves out the titles that pydantic makes of field names."""
-
-    def field_title_should_be_set(self, schema: core_schema.CoreSchema | Any) -> bool:  # noqa: ANN401, ARG002 - pydantic's
-        return False
+    return {"name": name, "summary": summary, "payload": ref("schemas", model.__name__)}
 
 
 @cache
 def _schemas() -> dict[str, Any]:
     models: list[type[BaseModel]] = [*_CLIENT_MESSAGES.values(), *ANSWERS.values()]
     models += [*EVENTS.values(), Announcement, WebhookHeaders]
-    _, schemas = models_json_schema(
-        [(model, "validation") for model in models],
-        ref_template="#/components/schemas/{model}",
-        schema_generator=_Untitled,
-    )
-    found: dict[str, Any] = schemas["$defs"]
-    return found
+    return schemas_of(models)
 
 
 def _channel_messages(names: Iterable[str]) -> dict[str, Any]:
-    return {str(name): _ref("messages", name) for name in names}
+    return {str(name): ref("messages", name) for name in names}
 
 
 def _of_channel(channel: str, names: Iterable[str]) -> list[dict[str, str]]:
     return [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in names]
-
-
-def _ref(kind: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def _object(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON

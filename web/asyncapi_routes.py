@@ -6,6 +6,7 @@ from flask import Response, request
 
 from web.asyncapi import describe_events
 from web.json_text import write_json
+from web.process_calls import ASYNCAPI
 from web.routes import Route
 
 
@@ -14,7 +15,8 @@ class AsyncApiRoutes:
 
     def routes(self) -> tuple[Route, ...]:
         """Name the route."""
-        return (Route(name="asyncapi", path="/asyncapi.json", view=self.show, scope=None),)
+        path = "/asyncapi.json"
+        return (Route(name="asyncapi", path=path, view=self.show, scope=None, call=ASYNCAPI),)
 
     def show(self) -> Response:
         """Describe this server by the name that the caller has called it by."""

@@ -38,6 +38,7 @@ SMALLEST_FRACTION = 1e-6  # DynamoDB's numbers end at 1e-130; no model tells the
 LONGEST_WAIT_S = 30 * 86_400
 LONGEST_RETENTION_S = 3650 * 86_400
 _INT32 = 2**31 - 1
+_MODEL_NAME = r"^[!-~]+$"
 
 
 def _is_written(text: str) -> str:
@@ -113,14 +114,24 @@ def _is_small(metadata: dict[str, str]) -> dict[str, str]:
     return metadata
 
 
-Text = Annotated[str, AfterValidator(_is_written)]
+# What a validator checks is told in the schema, too, where JSON schema has words for it.
+Text = Annotated[str, AfterValidator(_is_written), Field(json_schema_extra={"pattern": r"\S"})]
 Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_is_fraction)]
-ContentBlock = Annotated[dict[str, Any], AfterValidator(_has_one_kind)]
+ContentBlock = Annotated[
+    dict[str, Any],
+    AfterValidator(_has_one_kind),
+    Field(json_schema_extra={"minProperties": 1, "maxProperties": 1}),
+]
 NativeBody = Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_is_all_the_callers)]
 StopSequence = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
-ModelName = Annotated[Text, StringConstraints(max_length=2048, pattern=r"^[!-~]+$")]
+ModelName = Annotated[
+    str,
+    AfterValidator(_is_written),
+    StringConstraints(max_length=2048, pattern=_MODEL_NAME),
+    Field(json_schema_extra={"pattern": _MODEL_NAME}),
+]
 
 
 Metadata = Annotated[
@@ -151,7 +162,7 @@ class InferenceBody(Body):
 
 
 class WebhookBody(Body):
-    """`webhook`; what the URL may be depends on the deployment (web/job_routes.py)."""
+    """`webhook`; what the URL may be depends on the deployment, too."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
 
@@ -162,8 +173,24 @@ class DocumentBody(Body):
     upload_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
+def _tell_of_one_thing(schema: dict[str, Any]) -> None:
+    """Put `_ask_one_thing` in JSON schema's words."""
+    kinds = {"prompt": "string", "messages": "array", "body": "object"}
+    schema["oneOf"] = [
+        {
+            "required": [asked],
+            "properties": {asked: {"type": kind}}
+            | {other: {"type": "null"} for other in kinds if other != asked}
+            | {other: {"type": "null"} for other in NOT_BESIDE_BODY if asked == "body"},
+        }
+        for asked, kind in kinds.items()
+    ]
+
+
 class JobBody(Body):
     """The body of `POST /v1/jobs`; null stands for a field that was left out."""
+
+    model_config = ConfigDict(json_schema_extra=_tell_of_one_thing)
 
     model: ModelName | None = None
     prompt: Text | None = None

@@ -14,6 +14,7 @@ from jobs.job import parse_job_id
 from jobs.receiver import DeliveryKind
 from jobs.results import get_own_job
 from jobs.times import written_time
+from web.delivery_calls import REPLAY, SHOW
 from web.json_text import write_json
 from web.routes import Route, the_caller
 
@@ -34,8 +35,15 @@ class DeliveryRoutes:
         here = "/v1/jobs/<job_id>/deliveries"
         again = f"{here}/<delivery_id>/replay"
         return (
-            Route(name="deliveries", path=here, view=self.show, scope=Scope.READ),
-            Route(name="replay", method="POST", path=again, view=self.replay, scope=Scope.WRITE),
+            Route(name="deliveries", path=here, view=self.show, scope=Scope.READ, call=SHOW),
+            Route(
+                name="replay",
+                method="POST",
+                path=again,
+                view=self.replay,
+                scope=Scope.WRITE,
+                call=REPLAY,
+            ),
         )
 
     def show(self, job_id: str) -> Response:

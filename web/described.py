@@ -1,7 +1,8 @@
 """What the models that describe our own words have in common.
 
 The words themselves are written elsewhere, where they are made. These models read nothing and
-write nothing: they are the schemas of /asyncapi.json, and tests hold every word against them.
+write nothing: they are the schemas of /asyncapi.json and /openapi.json, and tests hold every word
+against them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SAFE_INTEGER = 2**53 - 1  # of JavaScript, whose clients read our numbers
 
-JobIdText = Annotated[str, Field(pattern=r"^job_[0-9a-hjkmnp-tv-z]{26}$")]
+JOB_ID_PATTERN = r"^job_[0-9a-hjkmnp-tv-z]{26}$"
+
+JobIdText = Annotated[str, Field(pattern=JOB_ID_PATTERN)]
 TraceIdText = Annotated[str, Field(pattern=r"^1-[0-9a-f]{8}-[0-9a-f]{24}$")]
 Time = Annotated[
     str, Field(examples=["2026-11-23T04:38:59.120Z"], json_schema_extra={"format": "date-time"})

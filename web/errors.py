@@ -5,6 +5,7 @@ LonghaulError
 ├── UnsupportedMediaType      what was sent is not JSON in UTF-8
 ├── OriginRefused             a page of a foreign origin wants a WebSocket
 ├── UpgradeRequired           a WebSocket's address was called without a WebSocket's handshake
+├── FileNotThere              pages have no such file
 └── Draining                  this process is going away; another one answers
 """
 
@@ -35,6 +36,12 @@ class UpgradeRequired(LonghaulError):
     """A WebSocket's address was called without a WebSocket's handshake."""
 
     code = "upgrade_required"
+
+
+class FileNotThere(LonghaulError):
+    """Pages have no such file."""
+
+    code = "not_found"
 
 
 class Draining(LonghaulError):

@@ -11,6 +11,7 @@ from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
 from jobs.job import parse_job_id
 from web.described import MAX_SAFE_INTEGER
 from web.event_stream import OPENING, EventStream
+from web.job_calls import EVENTS
 from web.live_response import LiveResponse, Peer
 from web.routes import Route, the_caller
 
@@ -33,7 +34,7 @@ class EventRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Name the route."""
         path = "/v1/jobs/<job_id>/events"
-        return (Route(name="events", path=path, view=self.stream, scope=Scope.READ),)
+        return (Route(name="events", path=path, view=self.stream, scope=Scope.READ, call=EVENTS),)
 
     def stream(self, job_id: str) -> Response:
         """Answer with the events after the one that the client names, to the last one."""
@@ -79,21 +80,19 @@ def _after() -> int | None:
     """Read which event the client has seen last.
 
     EventSource names it in the header when it comes back, at an address that stays the same: so
-    the header outdoes the address.
+    the header outdoes the address. Both must be numbers where they are there.
     """
-    for name, text in (
-        ("Last-Event-ID", request.headers.get("Last-Event-ID")),
-        ("after", request.args.get("after")),
-    ):
-        if text:
-            return _number(name, text)
-    return None
+    named = _number("Last-Event-ID", request.headers.get("Last-Event-ID"))
+    after = _number("after", request.args.get("after"))
+    return after if named is None else named
 
 
-def _number(name: str, text: str) -> int:
-    digits = len(str(MAX_SAFE_INTEGER))
-    if not (text.isascii() and text.isdigit() and len(text) <= digits):
-        detail = f"must be the number of an event, of at most {digits} digits"
+def _number(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SAFE_INTEGER))
+    if not is_number or int(text) > MAX_SAFE_INTEGER:
+        detail = f"must be the number of an event, {MAX_SAFE_INTEGER} at most"
         problem = FieldProblem(field=name, detail=detail)
         raise InvalidRequest(f"{name} {detail}", problems=(problem,))
     return int(text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Response
 
 from web.json_text import write_json
+from web.process_calls import LIFE, READINESS
 from web.readiness import PartState, Readiness
 from web.routes import Route
 
@@ -25,8 +26,14 @@ class HealthRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Name the routes."""
         return (
-            Route(name="healthz", path="/healthz", view=self.show_life, scope=None),
-            Route(name="readyz", path="/readyz", view=self.show_readiness, scope=None),
+            Route(name="healthz", path="/healthz", view=self.show_life, scope=None, call=LIFE),
+            Route(
+                name="readyz",
+                path="/readyz",
+                view=self.show_readiness,
+                scope=None,
+                call=READINESS,
+            ),
         )
 
     def show_life(self) -> Response:

@@ -71,8 +71,8 @@ class ProgressObject(Described):
     total: Count
 
 
-class JobObject(Described):
-    """The job as it stands, as `GET /v1/jobs/{id}` gives it."""
+class JobFacts(Described):
+    """What is told of a job wherever it is told."""
 
     id: JobIdText
     status: JobStatus
@@ -83,7 +83,6 @@ class JobObject(Described):
     started_at: Time | None
     ended_at: Time | None
     error: JobErrorObject | None
-    result: ResultText | ResultUrl | None
     usage: UsageObject | None
     stop_reason: str | None
     metadata: dict[str, str]
@@ -92,3 +91,9 @@ class JobObject(Described):
     progress: ProgressObject | SkipJsonSchema[None] = Field(
         default=None, json_schema_extra=never_null
     )
+
+
+class JobObject(JobFacts):
+    """The job as it stands, as `GET /v1/jobs/{id}` gives it."""
+
+    result: ResultText | ResultUrl | None

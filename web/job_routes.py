@@ -14,6 +14,7 @@ from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
 from jobs.job import Inline, JobStatus, Stored, parse_job_id
 from jobs.redrive import redrive_job
 from jobs.results import Form, get_own_job, payload_of
+from web import job_calls
 from web.job_answers import JobAnswers, json_response
 from web.job_json import links_of, write_timeline
 from web.routes import Route, the_caller
@@ -37,17 +38,17 @@ class JobRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Name the routes."""
         read, write, one = Scope.READ, Scope.WRITE, "/v1/jobs/<job_id>"
-        return (
-            Route(name="job", path=one, view=self.show, scope=read),
-            Route(name="delete", method="DELETE", path=one, view=self.delete, scope=write),
-            Route(name="result", path=f"{one}/result", view=self.show_result, scope=read),
-            Route(name="timeline", path=f"{one}/timeline", view=self.show_timeline, scope=read),
-            Route(
-                name="cancel", method="POST", path=f"{one}/cancel", view=self.cancel, scope=write
-            ),
-            Route(
-                name="redrive", method="POST", path=f"{one}/redrive", view=self.redrive, scope=write
-            ),
+        table = (
+            ("job", "GET", one, self.show, read, job_calls.SHOW),
+            ("delete", "DELETE", one, self.delete, write, job_calls.DELETE),
+            ("result", "GET", f"{one}/result", self.show_result, read, job_calls.RESULT),
+            ("timeline", "GET", f"{one}/timeline", self.show_timeline, read, job_calls.TIMELINE),
+            ("cancel", "POST", f"{one}/cancel", self.cancel, write, job_calls.CANCEL),
+            ("redrive", "POST", f"{one}/redrive", self.redrive, write, job_calls.REDRIVE),
+        )
+        return tuple(
+            Route(name=name, method=method, path=path, view=view, scope=scope, call=call)
+            for name, method, path, view, scope, call in table
         )
 
     def show(self, job_id: str) -> Response:

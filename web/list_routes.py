@@ -13,6 +13,7 @@ from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import JobStatus, parse_job_id
 from jobs.listing import MOST_LISTED, Place
 from jobs.times import read_time, written_time
+from web.job_calls import DEFAULT_LIMIT, LIST, LONGEST_CURSOR
 from web.json_text import write_json
 from web.routes import Route, the_caller
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from jobs.listing import JobList
     from web.job_json import JobWriter
 
-DEFAULT_LIMIT = 20
 _KNOWN = frozenset({"status", "limit", "cursor"})
-_LONGEST_CURSOR = 200
 
 
 class ListRoutes:
@@ -34,7 +33,7 @@ class ListRoutes:
 
     def routes(self) -> tuple[Route, ...]:
         """Name the route."""
-        return (Route(name="jobs", path="/v1/jobs", view=self.show, scope=Scope.READ),)
+        return (Route(name="jobs", path="/v1/jobs", view=self.show, scope=Scope.READ, call=LIST),)
 
     def show(self) -> Response:
         """Give a page, and the cursor of the next one."""
@@ -57,7 +56,7 @@ def write_cursor(place: Place) -> str:
 
 def read_cursor(word: str) -> Place | None:
     """Read what `write_cursor` wrote; None for what it did not."""
-    if len(word) > _LONGEST_CURSOR:
+    if len(word) > LONGEST_CURSOR:
         return None
     try:
         padded = word + "=" * (-len(word) % 4)

@@ -51,7 +51,7 @@ class WebParts:
     `longest_retention` is how long the object store keeps prompts and results. `readiness` names
     each outside part with a check that raises LonghaulError while the part is not usable.
     `allowed_origins` are the foreign origins, such as `https://app.example.com`, whose
-    pages may open a WebSocket here.
+    pages may open a WebSocket and call /v1/* here.
     """
 
     submit: SubmitParts

@@ -32,6 +32,7 @@ from jobs.errors import (
 )
 from web.errors import (
     Draining,
+    FileNotThere,
     MalformedBody,
     OriginRefused,
     UnsupportedMediaType,
@@ -74,6 +75,7 @@ ANSWERS: Mapping[type[LonghaulError], Answer] = {
         detail="there is no job with this id, or it is not yours",
     ),
     DeliveryNotFound: Answer(status=HTTPStatus.NOT_FOUND, title="No such announcement"),
+    FileNotThere: Answer(status=HTTPStatus.NOT_FOUND, title="No such file"),
     DeliveryMoved: Answer(status=HTTPStatus.CONFLICT, title="Delivery has moved on"),
     JobExists: Answer(status=HTTPStatus.CONFLICT, title="Job exists"),
     KeyReused: Answer(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
     from jobs.caller import Caller, Scope
+    from web.calls import Call
     from web.parts import WebParts
 
 _TABLE = "longhaul_routes"
@@ -26,12 +27,16 @@ _TABLE = "longhaul_routes"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """One call: `path` is Flask's rule; without a `scope` it is open to whoever comes."""
+    """One call: `path` is Flask's rule; without a `scope` it is open to whoever comes.
+
+    `call` describes it: nothing can be served that /openapi.json does not tell of.
+    """
 
     name: str
     path: str
     view: Callable[..., Response]
     scope: Scope | None
+    call: Call
     method: str = "GET"
 
 

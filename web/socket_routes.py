@@ -21,6 +21,7 @@ from web.json_text import write_json
 from web.outbox import Outbox
 from web.problems import detail_of
 from web.routes import Route, the_caller
+from web.socket_calls import TICKET, WATCH
 from web.sockets import Conversation
 from web.wire import MAX_MESSAGE_CHARACTERS, PING_SECONDS, ServerWire
 from web.wire_socket import Reader, Readiness, WireSocket
@@ -77,9 +78,15 @@ class SocketRoutes:
         """Name what is no socket."""
         path = "/v1/ws-tickets"
         give = Route(
-            name="ws_tickets", method="POST", path=path, view=self.give_ticket, scope=Scope.READ
+            name="ws_tickets",
+            method="POST",
+            path=path,
+            view=self.give_ticket,
+            scope=Scope.READ,
+            call=TICKET,
         )
-        return (give, Route(name="no_watch", path=PATH, view=_ask_for_upgrade, scope=None))
+        watch = Route(name="no_watch", path=PATH, view=_ask_for_upgrade, scope=None, call=WATCH)
+        return (give, watch)
 
     def give_ticket(self) -> Response:
         """Give a ticket that opens one WebSocket as this caller, within a minute."""

@@ -16,6 +16,7 @@ from jobs.uploads import find_documents
 from jobs.webhook import problem_with_url
 from web.bodies import read_job_body
 from web.job_answers import JobAnswers
+from web.job_calls import SUBMIT
 from web.job_json import links_of
 from web.json_text import parse_json
 from web.preferences import read_idempotency_key, read_preferences
@@ -48,7 +49,14 @@ class SubmitRoutes:
         """Name the route."""
         path = "/v1/jobs"
         return (
-            Route(name="submit", method="POST", path=path, view=self.submit, scope=Scope.WRITE),
+            Route(
+                name="submit",
+                method="POST",
+                path=path,
+                view=self.submit,
+                scope=Scope.WRITE,
+                call=SUBMIT,
+            ),
         )
 
     def submit(self) -> Response:

@@ -118,12 +118,16 @@ def test_who_has_seen_the_end_is_told_to_stop() -> None:
         assert reader.response.data == b""
 
 
-@pytest.mark.parametrize("text", ["x", "-1", "1.5", "9" * 40, "１"])  # noqa: RUF001 - a wide digit
-def test_a_number_that_is_none_is_named(text: str) -> None:
+@pytest.mark.parametrize("known", [{}, {"Last-Event-ID": "1"}])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "-1", "1.5", "9007199254740992", "9" * 40, "１"],  # noqa: RUF001 - a wide digit
+)
+def test_a_number_that_is_none_is_named(text: str, known: dict[str, str]) -> None:
     world = World()
     job_id = world.submit()["id"]
 
-    with reading(world, job_id, query_string={"after": text}) as reader:
+    with reading(world, job_id, query_string={"after": text}, headers=known) as reader:
         assert reader.response.status_code == 422
         problem = reader.response.get_json()
     assert (problem["code"], problem["errors"][0]["field"]) == ("invalid_request", "after")
