@@ -133,9 +133,9 @@ class DynamoDBKeyedJobs:
                 TableName=self.jobs,
                 Key={"JobId": job_id},
                 ConsistentRead=True,
-                ProjectionExpression="JobId",
+                ProjectionExpression="JobId, LeavingTable",
             )
-        return "Item" in answer
+        return "Item" in answer and "LeavingTable" not in answer["Item"]
 
 
 def _reasons(error: botocore.exceptions.ClientError) -> Sequence[str]:

@@ -55,6 +55,8 @@ _CLAIMABLE = (
     " OR (JobStatus = :running AND LeaseUntil < :at)"
 )
 _CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
+_LEAVING = "LeavingTable"  # the row of a job that is being deleted
+_AS_READ = "Epoch = :epoch AND JobStatus = :status"
 _CANCELLED = "Epoch = :epoch AND JobStatus = :cancelled"
 _NO_RESULT = "attribute_not_exists(ResultData) AND attribute_not_exists(ResultKey)"
 # A divided job is RUNNING, too, but nobody holds it.
@@ -95,13 +97,14 @@ class DynamoDBJobStore:
 
     def get(self, job_id: JobId) -> Job:
         """Read a row, consistently."""
-        with translating(_PART):
-            answer = self.client.get_item(
-                TableName=self.table, Key={"JobId": text(job_id)}, ConsistentRead=True
-            )
-        if "Item" not in answer:
+        row = self._read(job_id)
+        if _LEAVING in row:
             raise JobNotFound(f"there is no job {job_id}")
-        return from_item(answer["Item"])
+        return from_item(row)
+
+    def read(self, job_id: JobId) -> Job:
+        """Read a row, also one whose removal has begun."""
+        return from_item(self._read(job_id))
 
     def claim(self, job_id: JobId, terms: ClaimTerms) -> Claim | ClaimRefused:
         """Take the job in one conditional write."""
@@ -266,6 +269,31 @@ class DynamoDBJobStore:
                 raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
         return from_item(row)
 
+    def begin_removal(self, job: Job) -> Job:
+        """Mark the row as leaving, if it is still as `job` says."""
+        try:
+            row = self._update(
+                job.id,
+                condition=f"{_AS_READ} AND attribute_not_exists({_LEAVING})",
+                sets={"Epoch": "Epoch + :one", _LEAVING: ":true"},
+                values={
+                    ":epoch": number(job.epoch),
+                    ":status": text(job.status),
+                    ":one": number(1),
+                    ":true": {"BOOL": True},
+                },
+            )
+        except _RefusedError as refused:
+            row = refused.row
+            # Begun before, by a call that broke off or by this very write, retried.
+            is_job = row.get("JobStatus") == text(job.status) and row.get("Epoch") in (
+                number(job.epoch),
+                number(job.epoch + 1),
+            )
+            if _LEAVING not in row or not is_job:
+                raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
+        return from_item(row)
+
     def remove(self, job: Job) -> None:
         """Remove an ended job's row, if it is still as `job` says."""
         with translating(_PART):
@@ -273,9 +301,7 @@ class DynamoDBJobStore:
                 self.client.delete_item(
                     TableName=self.table,
                     Key={"JobId": text(job.id)},
-                    ConditionExpression=(
-                        "attribute_not_exists(JobId) OR (Epoch = :epoch AND JobStatus = :status)"
-                    ),
+                    ConditionExpression=(f"attribute_not_exists(JobId) OR ({_AS_READ})"),
                     ExpressionAttributeValues={
                         ":epoch": number(job.epoch),
                         ":status": text(job.status),
@@ -326,6 +352,15 @@ class DynamoDBJobStore:
                 removes=() if when else ("ExpiresAt",),
                 values=there | when,
             )
+
+    def _read(self, job_id: JobId) -> Mapping[str, Value]:
+        with translating(_PART):
+            answer = self.client.get_item(
+                TableName=self.table, Key={"JobId": text(job_id)}, ConsistentRead=True
+            )
+        if "Item" not in answer:
+            raise JobNotFound(f"there is no job {job_id}")
+        return answer["Item"]
 
     def _transition(  # noqa: PLR0913 - one write's whole shape, read by name at two places
         self,

@@ -54,6 +54,7 @@ _SHOWN = (
     "Error",
     "Usage",
     "StopReason",
+    "LeavingTable",
 )
 
 
@@ -137,7 +138,7 @@ class DynamoDBJobList:
         return [job for job_id in ids if (job := self._summary(rows.get(job_id))) is not None]
 
     def _summary(self, row: Mapping[str, Value] | None) -> Job | None:
-        if row is None:
+        if row is None or "LeavingTable" in row:
             return None
         try:
             return summary_from_item(row)

@@ -108,6 +108,7 @@ class MemoryJobStore:
         self._invoked: dict[JobId, datetime] = {}
         self._interrupted: dict[JobId, datetime | None] = {}
         self.kept_until: dict[JobId, datetime | None] = {}
+        self._leaving: set[JobId] = set()
         self.stream = MemoryChangeStream()
 
     def add(self, job: Job) -> None:
@@ -122,7 +123,7 @@ class MemoryJobStore:
     def get(self, job_id: JobId) -> Job:
         """Read a row."""
         with self._lock:
-            if job_id not in self._jobs:
+            if job_id not in self._jobs or job_id in self._leaving:
                 raise JobNotFound(f"there is no job {job_id}")
             return self._jobs[job_id]
 
@@ -214,6 +215,27 @@ class MemoryJobStore:
             self._write(row)
             return row
 
+    def read(self, job_id: JobId) -> Job:
+        """Read a row, also one whose removal has begun."""
+        with self._lock:
+            if job_id not in self._jobs:
+                raise JobNotFound(f"there is no job {job_id}")
+            return self._jobs[job_id]
+
+    def begin_removal(self, job: Job) -> Job:
+        """Let nobody else find the row any more."""
+        with self._lock:
+            row = self._jobs.get(job.id)
+            has_begun = job.id in self._leaving
+            epochs = {job.epoch, job.epoch + 1} if has_begun else {job.epoch}
+            if row is None or row.epoch not in epochs or row.status is not job.status:
+                raise JobMoved(f"job {job.id} is no longer {job.status}")
+            if not has_begun:
+                self._leaving.add(job.id)
+                row = replace(row, epoch=row.epoch + 1)
+                self._write(row)
+            return row
+
     def remove(self, job: Job) -> None:
         """Remove an ended job's row."""
         with self._lock:
@@ -227,7 +249,11 @@ class MemoryJobStore:
     def jobs_of(self, user: UserId) -> list[Job]:
         """Give a user's jobs, the newest first; for MemoryJobList."""
         with self._lock:
-            found = [job for job in self._jobs.values() if job.user == user]
+            found = [
+                job
+                for job in self._jobs.values()
+                if job.user == user and job.id not in self._leaving
+            ]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
 
     def keep_partial(self, claim: Claim, partial: Partial) -> None:

@@ -8,23 +8,31 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.errors import JobNotEnded, JobNotFound
 from jobs.plan import part_id
+from jobs.results import own_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobs.event_log import EventLog
-    from jobs.job import Job, JobId, ObjectKey
+    from jobs.job import Job, JobId, ObjectKey, UserId
     from jobs.ports import Log
 
 
 class RemovableJobs(Protocol):
     """The table of jobs, for who removes from it."""
 
-    def get(self, job_id: JobId) -> Job:
-        """Read a row. Raises JobNotFound."""
+    def read(self, job_id: JobId) -> Job:
+        """Read a row, also one whose removal has begun. Raises JobNotFound."""
+
+    def begin_removal(self, job: Job) -> Job:
+        """Let nobody but who removes it find an ended job's row any more, and give it.
+
+        Raises JobMoved where its epoch and status are no longer those of `job`. The epoch rises,
+        so whoever is about to write is fenced out. Beginning twice begins once.
+        """
 
     def remove(self, job: Job) -> None:
-        """Remove an ended job's row. Raises JobMoved.
+        """Remove a row. Raises JobMoved.
 
         It is removed only if its epoch and status are still those of `job`; a row that is not
         there is removed already.
@@ -51,13 +59,16 @@ class DeleteParts:
     log: Log
 
 
-def delete_job(job: Job, parts: DeleteParts) -> None:
-    """Remove all that belongs to the job and then its row: what broke off can be repeated.
+def delete_job(job_id: JobId, user: UserId, parts: DeleteParts) -> None:
+    """Remove all that belongs to a caller's job and then its row: what broke off can be repeated.
 
-    Raises JobNotEnded, and JobMoved where the job was redriven meanwhile.
+    From the first write on nobody finds the job, so nobody lets it run again without its prompt.
+    Raises JobNotFound, JobNotEnded, and JobMoved where the job was redriven meanwhile.
     """
+    job = own_job(parts.store.read(job_id), user)
     if not job.status.is_terminal:
         raise JobNotEnded(f"job {job.id} is {job.status}; cancel it before you delete it")
+    job = parts.store.begin_removal(job)
     for part in _parts_of(job, parts.store):
         parts.objects.delete_all_of(part.id)
         parts.store.remove(part)
@@ -75,4 +86,4 @@ def _parts_of(job: Job, store: RemovableJobs) -> Iterator[Job]:
         return
     for number in range(1, division.total + 1):
         with suppress(JobNotFound):
-            yield store.get(part_id(job.id, division.plan, number))
+            yield store.read(part_id(job.id, division.plan, number))

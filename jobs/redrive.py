@@ -41,7 +41,9 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
     Of two callers who redrive at once one is refused: the job then waits already.
     """
     if job.status not in _REDRIVABLE:
-        raise NotRedrivable(f"job {job.id} is {job.status}; only an ended one without a result is")
+        raise NotRedrivable(
+            f"job {job.id} is {job.status}: what has completed, or has not ended, stays"
+        )
     if len(job.timeline) >= MOST_STEPS_TO_REDRIVE:
         raise NotRedrivable(f"job {job.id} has been redriven too often; submit a new one")
     if job.due_at is not None and (ended := announcement_of(job)) is not None:
@@ -56,7 +58,7 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
     try:
         job = parts.store.change(job, redriven)
     except JobMoved as error:
-        raise NotRedrivable(f"job {job.id} was redriven by another at this moment") from error
+        raise NotRedrivable(f"job {job.id} was redriven or deleted just now") from error
     parts.feed.nudge()
     parts.log.info("job_redriven", job_id=job.id, trace_id=job.trace.id)
     parts.events.publish(queued_event(job))

@@ -24,9 +24,13 @@ def get_own_job(job_id: JobId, user: UserId, store: JobStore) -> Job:
 
     A part is not shown: it is its job that was asked for.
     """
-    job = store.get(job_id)
+    return own_job(store.get(job_id), user)
+
+
+def own_job(job: Job, user: UserId) -> Job:
+    """Give a job that is the caller's. Raises JobNotFound for any other."""
     if job.user != user or job.part is not None:
-        raise JobNotFound(f"there is no job {job_id}")
+        raise JobNotFound(f"there is no job {job.id}")
     return job
 
 

@@ -219,6 +219,7 @@ def _place(run: Run, text: str, *, suffix: str, content_type: str, room: int) ->
         return inline
     claim = run.claim
     key = ObjectKey(f"results/{claim.job_id}/{claim.epoch}-{claim.attempt}.{suffix}")
+    run.placed.append(key)
     run.patiently(
         lambda: run.parts.objects.put(key, text, content_type=content_type),
         waiting="result_waits",
@@ -263,9 +264,20 @@ def keep_partial(run: Run) -> None:
         partial = break_off(run, store_result(run, run.text_so_far), store_raw(run))
         run.patiently(lambda: keep(run.claim, partial), waiting="partial_waits")
     except ClaimLost:
-        return  # it was not cancelled, or it was redriven since: what had come is void
+        # It was not cancelled, or was redriven or deleted since: what had come is void.
+        take_back(run)
+        return
     except Exception as error:  # noqa: BLE001 - a claim that is lost is lost, whatever breaks here
         run.parts.log.warning("partial_not_kept", reason=repr(error), **run.keys)
         return
     run.parts.log.info("partial_kept", characters=len(run.text_so_far), **run.keys)
     run.let_go()
+
+
+def take_back(run: Run) -> None:
+    """Remove what this run has put in the object store and no row names; never raises."""
+    for key in run.placed:
+        try:
+            run.parts.objects.delete(key)
+        except Exception as error:  # noqa: BLE001 - it goes when its time is over
+            run.parts.log.info("result_not_taken_back", reason=repr(error), **run.keys)

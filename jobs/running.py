@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.answer import KeptAnswers, PaidAnswer
     from jobs.claim import Claim
     from jobs.errors import LonghaulError
-    from jobs.job import Job, WorkerId
+    from jobs.job import Job, ObjectKey, WorkerId
     from jobs.ports import (
         Chance,
         Clock,
@@ -63,7 +63,8 @@ class RunParts:
 class Run:
     """One claim being run; used by one thread. `steps` are what the outcome will write.
 
-    `has_stream` says that the model has begun to answer, `came` is the text that came of it.
+    `has_stream` says that the model has begun to answer, `came` is the text that came of it,
+    and `placed` says what of that was put into the object store.
     `answer` is what was paid for and is not written yet; `is_kept` says that it would be found if
     this worker died now. `gathered` are the rows of a divided job's parts, once all are done.
     """
@@ -75,6 +76,7 @@ class Run:
     has_invoked: bool = False
     has_stream: bool = False
     came: list[str] = field(default_factory=list)
+    placed: list[ObjectKey] = field(default_factory=list)
     answer: PaidAnswer | None = None
     is_kept: bool = False
     gathered: tuple[Job, ...] = ()

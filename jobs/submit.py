@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobs import seq
 from jobs.document import Document  # noqa: TC001 - a dataclass's field type
 from jobs.due import first_due_at
-from jobs.errors import JobMoved, JobNotFound
+from jobs.errors import JobMoved, JobNotFound, KeyReused
 from jobs.events import queued_event
 from jobs.job import (
     InferenceConfig,
@@ -98,12 +98,15 @@ def submit_once(
     made = keyed.find(key)
     if made is None:
         job = _make(request, parts)
-        made = keyed.add(job, key)
+        try:
+            made = keyed.add(job, key)
+        except KeyReused:
+            _take_back(job.prompt, parts)
+            raise
         if made == job.id:
             _tell(job, parts)
             return Submitted(job=job, is_replay=False)
-        if isinstance(job.prompt, Stored):  # another of the same requests was faster
-            parts.objects.delete(job.prompt.key)
+        _take_back(job.prompt, parts)  # another of the same requests was faster
     try:
         return Submitted(job=parts.store.get(made), is_replay=True)
     except JobNotFound as error:
@@ -114,6 +117,11 @@ def _make(request: JobRequest, parts: SubmitParts) -> Job:
     job_id = new_job_id(request.accepted_at, parts.chance.entropy(10))
     prompt = _place_prompt(job_id, request.prompt.to_json(), parts)
     return _new_job(job_id, request, prompt, parts)
+
+
+def _take_back(prompt: Payload, parts: SubmitParts) -> None:
+    if isinstance(prompt, Stored):
+        parts.objects.delete(prompt.key)
 
 
 def _tell(job: Job, parts: SubmitParts) -> None:

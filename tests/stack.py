@@ -58,7 +58,8 @@ ONLY_REDIS = {"AWS_ENDPOINT_URL": "http://aws.invalid"}
 
 started: list[Program] = []
 # One client for all: a new one takes longer to make than most answers take to come.
-http = httpx.Client(timeout=30, trust_env=False)
+# It lets a connection go before gunicorn does, which would close it under a request.
+http = httpx.Client(timeout=30, trust_env=False, limits=httpx.Limits(keepalive_expiry=2))
 
 
 def wait_until(condition: Callable[[], T], what: str, *, within: float = 30.0) -> T:

@@ -9,7 +9,7 @@ from flask import Response, g
 
 from jobs.caller import Scope
 from jobs.delivery import DeliveryId
-from jobs.errors import JobNotFound
+from jobs.errors import DeliveryNotFound, JobNotFound
 from jobs.job import parse_job_id
 from jobs.receiver import DeliveryKind
 from jobs.results import get_own_job
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jobs.delivery import Delivery
     from jobs.job import JobId
     from web.parts import WebParts
+
+LONGEST_DELIVERY_ID = 200  # characters; ours have about sixty
 
 
 class DeliveryRoutes:
@@ -53,8 +55,11 @@ class DeliveryRoutes:
 
     def replay(self, job_id: str, delivery_id: str) -> Response:
         """Tell an announcement again, soon."""
+        job = self._own_job_id(job_id)
+        if len(delivery_id) > LONGEST_DELIVERY_ID:
+            raise DeliveryNotFound("no announcement can have this id")
         delivery = self._parts.deliveries.replay(
-            self._own_job_id(job_id), DeliveryId(delivery_id), self._parts.clock.now()
+            job, DeliveryId(delivery_id), self._parts.clock.now()
         )
         return _json_response(write_delivery(delivery), status=HTTPStatus.ACCEPTED)
 

@@ -20,7 +20,7 @@ from web.job_json import links_of, write_timeline
 from web.routes import Route, the_caller
 
 if TYPE_CHECKING:
-    from jobs.job import Job
+    from jobs.job import Job, JobId
     from web.job_json import JobWriter
     from web.parts import WebParts
 
@@ -60,7 +60,7 @@ class JobRoutes:
 
     def delete(self, job_id: str) -> Response:
         """Remove an ended job with its prompt, its results and its log."""
-        delete_job(self._own_job(job_id), self._parts.delete)
+        delete_job(_id_of(job_id), the_caller().user, self._parts.delete)
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def show_result(self, job_id: str) -> Response:
@@ -94,11 +94,15 @@ class JobRoutes:
         return response
 
     def _own_job(self, text: str) -> Job:
-        job_id = parse_job_id(text)
-        if job_id is None:
-            raise JobNotFound("no job can have this id")
-        g.job_id = job_id
-        return get_own_job(job_id, the_caller().user, self._parts.store)
+        return get_own_job(_id_of(text), the_caller().user, self._parts.store)
+
+
+def _id_of(text: str) -> JobId:
+    job_id = parse_job_id(text)
+    if job_id is None:
+        raise JobNotFound("no job can have this id")
+    g.job_id = job_id
+    return job_id
 
 
 def _form_asked() -> Form | None:

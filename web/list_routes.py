@@ -63,9 +63,10 @@ def read_cursor(word: str) -> Place | None:
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
         at, _, job = text.partition(" ")
         job_id, created_at = parse_job_id(job), read_time(at)
-    except (binascii.Error, ValueError):
+        is_ours = job_id is not None and written_time(created_at) == at
+    except (binascii.Error, ValueError, OverflowError):
         return None
-    return None if job_id is None else Place(created_at=created_at, job=job_id)
+    return Place(created_at=created_at, job=job_id) if is_ours and job_id else None
 
 
 def _refuse_unknown() -> None:

@@ -56,7 +56,7 @@ def read_idempotency_key(headers: Headers) -> str | None:
     if not sent:
         return None
     if len(sent) > 1 or not _KEY.fullmatch(sent[0].strip()):
-        detail = f"must be sent once, as 1 to {LONGEST_KEY} visible ASCII characters"
+        detail = f"must be 1 to {LONGEST_KEY} printable ASCII characters"
         problem = FieldProblem(field=name, detail=detail)
         raise InvalidRequest(f"{name} {detail}", problems=(problem,))
     return sent[0].strip()

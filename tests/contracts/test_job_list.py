@@ -177,3 +177,36 @@ def test_a_job_that_has_moved_on_is_not_removed(table: Table) -> None:
         table.store.remove(replace(row, status=JobStatus.FAILED))
 
     assert table.store.get(job.id) == row
+
+
+def test_a_job_whose_removal_has_begun_is_found_by_who_removes_it_and_nobody_else(
+    table: Table,
+) -> None:
+    user = next(_users)
+    [job] = table.add(user, 1)
+    held = claim(table.store, job.id)
+    row = table.store.settle(held, completed(held, after(1)))
+
+    leaving = table.store.begin_removal(row)
+
+    assert table.store.begin_removal(row) == table.store.begin_removal(leaving) == leaving
+    assert table.store.read(job.id) == leaving == replace(row, epoch=row.epoch + 1)
+    with pytest.raises(JobNotFound):
+        table.store.get(job.id)
+    assert ids(table.walk(user, limit=5)) == []
+    table.store.remove(leaving)
+    with pytest.raises(JobNotFound):
+        table.store.read(job.id)
+
+
+def test_the_removal_of_a_job_that_has_moved_on_does_not_begin(table: Table) -> None:
+    [job] = table.add(next(_users), 1)
+    held = claim(table.store, job.id)
+    row = table.store.settle(held, completed(held, after(1)))
+
+    with pytest.raises(JobMoved):
+        table.store.begin_removal(replace(row, epoch=row.epoch - 1))
+    with pytest.raises(JobMoved):
+        table.store.begin_removal(replace(row, status=JobStatus.FAILED))
+
+    assert table.store.get(job.id) == row

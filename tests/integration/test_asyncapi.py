@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 from websockets.sync.client import connect
 
 from tests.asyncapi import Contract, specification
+from tests.integration.test_documents import upload
 from tests.stack import LocalStack, System, http, wait_until
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY = "key-of-ada-0123456789"
 ADA = {"Authorization": f"Bearer {KEY}"}
+OF_32000_TOKENS = "mistral.mistral-7b-instruct-v0:2"
 SETTINGS = {
     "LONGHAUL_API_KEYS": f"ada:{KEY}",
     "LONGHAUL_WEBHOOK_SECRETS": f"{SECRET},whsec_{'QUJD' * 8}",
@@ -122,6 +124,9 @@ def test_all_that_a_system_says_is_described_and_all_that_is_described_is_said(
         talk.watch(failed)
         talk.watch(submit("throttle_first=1; tokens=3"))
         talk.watch(submit("tokens=200; duration_s=60", run_timeout_s=1))
+        long = upload(system, b"A line of a long report.\n" * 8_000, "text/plain", headers=ADA)
+        in_parts = {"documents": [{"upload_id": long}], "model": OF_32000_TOKENS}
+        talk.watch(submit("tokens=3", inference_config={"max_tokens": 2_000}, **in_parts))
         cancelled = submit("tokens=200; duration_s=60")
         talk.watch(cancelled, until=frozenset({"job.delta"}))
         assert talk.ask("cancel", job_id=cancelled)["type"] == "cancelled"

@@ -22,6 +22,8 @@ from tests.integration.test_main_path import ended, result_of, row_of, submit
 from tests.stack import http, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.stack import Clients, LocalStack, System
 
 TAKES_DOCUMENTS = "eu.anthropic.claude-sonnet-4-20250514-v1:0"
@@ -30,7 +32,14 @@ TAKES_LITTLE = "meta.llama2-13b-chat-v1"
 SENTENCE = "The harbour master of {} keeps seventeen lanterns burning through every winter storm. "
 
 
-def upload(system: System, content: bytes, kind: str, *, name: str = "report") -> str:
+def upload(
+    system: System,
+    content: bytes,
+    kind: str,
+    *,
+    name: str = "report",
+    headers: Mapping[str, str] | None = None,
+) -> str:
     """Upload as a client does, and give the upload's id."""
     declared = {
         "content_type": kind,
@@ -38,7 +47,7 @@ def upload(system: System, content: bytes, kind: str, *, name: str = "report") -
         "sha256": base64.b64encode(hashlib.sha256(content).digest()).decode(),
         "name": name,
     }
-    answer = http.post(f"{system.url}/v1/uploads", json=declared)
+    answer = http.post(f"{system.url}/v1/uploads", json=declared, headers=headers)
     assert answer.status_code == httpx.codes.CREATED, answer.text
     offer = answer.json()
     put = http.request(offer["method"], offer["url"], content=content, headers=offer["headers"])

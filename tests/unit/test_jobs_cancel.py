@@ -9,10 +9,10 @@ import pytest
 from adapters.memory import ManualClock, MemoryEvents, MemoryJobStore
 from jobs.cancel import cancel_job
 from jobs.claim import Claim
-from jobs.errors import ClaimLost, JobMoved, JobNotFound, Unavailable
+from jobs.errors import ClaimLost, JobMoved, JobNotFound, NoResult, Unavailable
 from jobs.events import EventType
 from jobs.fenced import Fenced
-from jobs.job import Inline, JobStatus, Result, Stored, Usage
+from jobs.job import Inline, JobStatus, ObjectKey, Result, Stored, Usage
 from jobs.outcome import Cancelled, Completed, Retrying
 from jobs.redrive import redrive_job
 from jobs.run import run_job
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from jobs.cancel import CancelParts
     from jobs.events import Event
     from jobs.job import Job
-    from jobs.outcome import Change
+    from jobs.outcome import Change, Partial
     from jobs.ports import Invocation
     from tests.builders import ScriptedAnswering
 
@@ -367,6 +367,21 @@ def test_a_long_text_so_far_goes_to_the_object_store_under_its_calls_own_key() -
     assert isinstance(payload, Stored)
     assert (payload.key, payload.size) == (f"results/{JOB_ID}/1-1.txt", 7)
     assert run.parts.objects.get(payload.key) == "Hello, "
+
+
+def test_a_text_that_no_row_takes_any_more_leaves_nothing_in_the_object_store() -> None:
+    class DeletedMeanwhile(MemoryJobStore):
+        def keep_partial(self, claim: Claim, partial: Partial) -> None:
+            self.begin_removal(self.get(claim.job_id))
+            super().keep_partial(claim, partial)
+
+    run = CancelledRun(inline_result_bytes=3, store=DeletedMeanwhile())
+
+    with pytest.raises(JobNotFound):
+        run.end()
+
+    with pytest.raises(NoResult):
+        run.parts.objects.get(ObjectKey(f"results/{JOB_ID}/1-1.txt"))
 
 
 def test_an_answer_that_had_come_whole_is_kept_with_its_price() -> None:

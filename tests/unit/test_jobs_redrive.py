@@ -103,7 +103,7 @@ def test_of_two_who_redrive_at_once_one_is_refused() -> None:
     parts = redrive_parts(store)
 
     redrive_job(an_ended_job(), parts)
-    with pytest.raises(NotRedrivable, match="at this moment"):
+    with pytest.raises(NotRedrivable, match="just now"):
         redrive_job(an_ended_job(), parts)
 
     assert store.get(JOB_ID).epoch == 6

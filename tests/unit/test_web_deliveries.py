@@ -186,3 +186,12 @@ def test_each_kind_is_shown_and_replayed_by_its_own_id() -> None:
     ]
     assert [answer.get_json()["kind"] for answer in answers] == [one["kind"] for one in shown]
     assert len(world.deliveries.find(world.clock.now(), limit=9)) == len(shown)
+
+
+def test_an_id_that_no_announcement_can_have_is_not_looked_for() -> None:
+    world = World()
+    job_id = world.submit()["id"]
+
+    answer = world.client.post(f"/v1/jobs/{job_id}/deliveries/{'x' * 2000}/replay", headers=ADA)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "delivery_not_found")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,11 @@ from tests.web_world import ADA, BOB, World
 from web.list_routes import read_cursor, write_cursor
 
 SECOND = timedelta(seconds=1)
+
+
+def cursor_of(at: str) -> str:
+    """Write a cursor as a forger does."""
+    return base64.urlsafe_b64encode(f"{at} job_{0:026d}".encode()).decode().rstrip("=")
 
 
 def listed(world: World, query: str = "", headers: Any = ADA) -> dict[str, Any]:  # noqa: ANN401 - headers
@@ -105,6 +111,9 @@ def test_a_status_chooses() -> None:
         ("cursor=%00", "cursor"),
         ("cursor=é", "cursor"),
         (f"cursor={'A' * 5000}", "cursor"),
+        (f"cursor={cursor_of('0001-01-01T00:00:00+14:00')}", "cursor"),
+        (f"cursor={cursor_of('9999-12-31T23:59:59-14:00')}", "cursor"),
+        (f"cursor={cursor_of('2026-11-23')}", "cursor"),
         ("stauts=FAILED", "stauts"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,14 @@ from jobs.events import EventType
 from jobs.job import JobStatus
 from tests.stack import wait_until
 from tests.web_world import ADA, BOB, World, event_of
+from web.app import create_app
 from web.preferences import LONGEST_WAIT, Preferences, read_idempotency_key, read_preferences
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
+    from jobs.idempotency import KeyedJobs, RequestKey
+    from jobs.job import Job, JobId
     from jobs.ports import Topic
 
 FIVE = timedelta(seconds=5)
@@ -122,6 +126,32 @@ def test_a_large_prompt_that_comes_twice_is_kept_once() -> None:
     assert [key for key in world.objects._texts if "prompts" in key] == [  # noqa: SLF001 - no port lists
         f"prompts/{first}.json"
     ]
+
+
+def test_what_is_refused_under_a_key_leaves_no_prompt_behind() -> None:
+    world = World()
+    post(world, Idempotency_Key="one")
+    long = {"prompt": "long " * 1000}
+    keyed = replace(world.parts, keyed=BlindKeys(world.parts.keyed))
+    client = create_app(keyed).test_client()
+
+    answer = client.post("/v1/jobs", json=long, headers=ADA | {"Idempotency-Key": "one"})
+
+    assert answer.status_code == 422
+    assert not [key for key in world.objects._texts if "prompts" in key]  # noqa: SLF001 - no port lists
+
+
+@dataclass(frozen=True)
+class BlindKeys:
+    """jobs.idempotency.KeyedJobs that finds nothing: another was faster since it looked."""
+
+    keyed: KeyedJobs
+
+    def find(self, key: RequestKey) -> None:
+        assert key.id
+
+    def add(self, job: Job, key: RequestKey) -> JobId:
+        return self.keyed.add(job, key)
 
 
 def test_who_waits_is_given_the_ended_job() -> None:
