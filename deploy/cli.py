@@ -1,4 +1,4 @@
-"""The operator's command: `longhaul bootstrap`, `longhaul check`, `longhaul feed ...`."""
+"""The operator's command: `longhaul bootstrap`, `longhaul check`, `feed ...` and `keys ...`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
 from adapters.wiring import check_resources
 from deploy.feed_commands import add_feed_commands
+from deploy.key_commands import add_key_commands
 from jobs.errors import LonghaulError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add_feed_commands(
         commands.add_parser("feed", help="see and replay the records that nobody could read")
     )
+    add_key_commands(commands.add_parser("keys", help="make, list and revoke API keys"))
     return parser
 
 

@@ -48,7 +48,14 @@ class JobRoutes:
         """Name the routes."""
         read, write, one = Scope.READ, Scope.WRITE, "/v1/jobs/<job_id>"
         return (
-            Route(name="submit", method="POST", path="/v1/jobs", view=self.submit, scope=write),
+            Route(
+                name="submit",
+                method="POST",
+                path="/v1/jobs",
+                view=self.submit,
+                scope=write,
+                is_submit=True,
+            ),
             Route(name="job", path=one, view=self.show, scope=read),
             Route(name="delete", method="DELETE", path=one, view=self.delete, scope=write),
             Route(name="result", path=f"{one}/result", view=self.show_result, scope=read),
@@ -57,7 +64,12 @@ class JobRoutes:
                 name="cancel", method="POST", path=f"{one}/cancel", view=self.cancel, scope=write
             ),
             Route(
-                name="redrive", method="POST", path=f"{one}/redrive", view=self.redrive, scope=write
+                name="redrive",
+                method="POST",
+                path=f"{one}/redrive",
+                view=self.redrive,
+                scope=write,
+                is_submit=True,
             ),
         )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobs.redrive import RedriveParts
     from jobs.submit import SubmitParts
     from jobs.tickets import Tickets
+    from web.limits import Limits
 
 
 class WebLog(Log, Protocol):
@@ -74,4 +75,5 @@ class WebParts:
     url_lifetime: timedelta
     longest_retention: timedelta
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
+    limits: Limits | None = None
     allowed_origins: frozenset[str] = field(default_factory=frozenset)

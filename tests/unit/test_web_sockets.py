@@ -596,3 +596,6 @@ class WriteOnly:
     def identify(self, token: str | None) -> Caller:
         assert token
         return Caller(user=UserId("ada"), scopes=frozenset({Scope.WRITE}))
+
+    def still_knows(self, caller: Caller) -> bool:
+        return caller.user == "ada"
