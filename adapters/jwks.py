@@ -140,7 +140,7 @@ def is_safe_url(url: str) -> bool:
 
 
 def _read_key(jwk: dict[str, Any]) -> IssuerKey | None:
-    if jwk.get("use", "sig") != "sig" or jwk.get("kty") not in {"RSA", "EC", "OKP"}:
+    if jwk.get("use", "sig") != "sig" or jwk.get("kty") not in ("RSA", "EC", "OKP"):
         return None
     fitting = _RSA if jwk["kty"] == "RSA" else frozenset({_OF_CURVE.get(str(jwk.get("crv")), "")})
     algorithms = fitting & {jwk["alg"]} if isinstance(jwk.get("alg"), str) else fitting

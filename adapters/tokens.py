@@ -70,7 +70,7 @@ class TokenCallers:
             raise Unauthenticated("the token is no JWT") from error
         key_id, algorithm = header.get("kid"), header.get("alg")
         key = self.keys.get(key_id if isinstance(key_id, str) else None)
-        if algorithm not in key.algorithms:
+        if not isinstance(algorithm, str) or algorithm not in key.algorithms:
             raise Unauthenticated("the token is not signed as the issuer's key signs")
         try:
             claims: Mapping[str, Any] = jwt.decode(
