@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import urllib3
 
+from adapters.safe_url import is_safe_url
 from jobs.errors import LonghaulError, Misconfigured, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -125,18 +126,6 @@ def read_jwks(document: Mapping[str, Any]) -> Jwks:
             key_id = jwk.get("kid")
             keys[key_id if isinstance(key_id, str) else None] = key
     return keys
-
-
-def is_safe_url(url: str) -> bool:
-    """Whether what comes from there can be believed: by TLS, or from this very machine."""
-    try:
-        parsed = urllib3.util.parse_url(url)
-    except urllib3.exceptions.LocationParseError:
-        return False
-    on_loopback = parsed.host in {"127.0.0.1", "localhost", "[::1]"}
-    return bool(parsed.host) and (
-        parsed.scheme == "https" or (parsed.scheme == "http" and on_loopback)
-    )
 
 
 def _read_key(jwk: dict[str, Any]) -> IssuerKey | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from adapters.jwks import is_safe_url
+from adapters.safe_url import is_safe_url
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.rate import Quota

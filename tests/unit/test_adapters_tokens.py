@@ -13,8 +13,9 @@ from typing import Any
 import jwt
 import pytest
 
-from adapters.jwks import LIFETIME, PAUSE, STALE, IssuerKeys, Jwks, is_safe_url, read_jwks
+from adapters.jwks import LIFETIME, PAUSE, STALE, IssuerKeys, Jwks, read_jwks
 from adapters.memory import ManualClock
+from adapters.safe_url import is_safe_url
 from adapters.tokens import LEEWAY, TokenCallers, TokenTerms
 from jobs.caller import Scope
 from jobs.errors import LonghaulError, Unauthenticated, Unavailable
