@@ -7,8 +7,10 @@ the old ones count for STALE.
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,8 @@ PAUSE = timedelta(seconds=10)
 STALE = timedelta(hours=24)
 MOST_BYTES = 256 * 1024
 MOST_KEYS = 100
-_SECONDS = 3.0
+_SECONDS = 3.0  # for each step of a fetch
+_ALL_SECONDS = 5.0
 _LEAST_RSA_BITS = 2048
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _OF_CURVE = {"P-256": "ES256", "P-384": "ES384", "Ed25519": "EdDSA"}
@@ -148,11 +151,11 @@ def _fetch_json(url: str) -> dict[str, Any]:
     """Read a JSON object, in bounded time and size; a redirect is not followed."""
     timeout = urllib3.Timeout(connect=_SECONDS, read=_SECONDS)
     try:
-        with urllib3.PoolManager(timeout=timeout, retries=False) as http:
-            answer = http.request("GET", url, preload_content=False, redirect=False)
-            data = answer.read(MOST_BYTES + 1)
+        with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
+            answer = pool.request("GET", url, preload_content=False, redirect=False)
+            data = _read(answer)
             answer.close()
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
         raise Unavailable(_PART, f"cannot be reached ({type(error).__name__})") from error
     if answer.status != 200 or len(data) > MOST_BYTES:  # noqa: PLR2004 - HTTP's OK
         raise Unavailable(_PART, f"answered {answer.status} with {len(data)} bytes")
@@ -163,3 +166,13 @@ def _fetch_json(url: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Unavailable(_PART, "answered what is no JSON object")
     return document
+
+
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """Read a body as it comes, until it is whole, or has taken too long or too much."""
+    data, until = b"", time.monotonic() + _ALL_SECONDS
+    while len(data) <= MOST_BYTES and (part := answer.read1(MOST_BYTES)):
+        data += part
+        if time.monotonic() > until:
+            raise TimeoutError("the answer takes too long")
+    return data

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +69,8 @@ class Issuer:
     keys: list[SigningKey] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     status: int = 200
+    body: bytes | None = None
+    pause_seconds: float = 0  # after each byte of the body
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -107,11 +110,18 @@ def serving_issuer() -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(issuer.answer(self.path)).encode()
+            body = issuer.body or json.dumps(issuer.answer(self.path)).encode()
             self.send_response(issuer.status)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
-            self.wfile.write(body)
+            if not issuer.pause_seconds:
+                self.wfile.write(body)
+                return
+            with suppress(OSError):
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(issuer.pause_seconds)  # the issuer is slow
 
         def log_message(self, *_: object) -> None:
             """Keep silent."""
