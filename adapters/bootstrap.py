@@ -24,6 +24,8 @@ from adapters.schema import (
     idempotency_table,
     idempotency_table_name,
     jobs_table,
+    keys_table,
+    keys_table_name,
     rejected_table,
     rejected_table_name,
 )
@@ -55,10 +57,12 @@ def ensure_resources(environ: Mapping[str, str]) -> list[str]:
         *_ensure_table(dynamodb, rejected_table(settings.table)),
         *_ensure_table(dynamodb, deliveries_table(settings.table)),
         *_ensure_table(dynamodb, idempotency_table(settings.table)),
+        *_ensure_table(dynamodb, keys_table(settings.table)),
         *_ensure_ttl(dynamodb, settings.table),
         *_ensure_ttl(dynamodb, rejected_table_name(settings.table)),
         *_ensure_ttl(dynamodb, deliveries_table_name(settings.table)),
         *_ensure_ttl(dynamodb, idempotency_table_name(settings.table)),
+        *_ensure_ttl(dynamodb, keys_table_name(settings.table)),
         *_ensure_bucket(s3, settings.bucket, settings.retention_days),
         *_ensure_cors(s3, settings.bucket, settings.allowed_origins),
     ]
@@ -74,6 +78,7 @@ def check_store(dynamodb: DynamoDBClient, table: str) -> None:
     _check_table(dynamodb, rejected_table(table))
     _check_table(dynamodb, deliveries_table(table))
     _check_table(dynamodb, idempotency_table(table))
+    _check_table(dynamodb, keys_table(table))
 
 
 def check_objects(s3: S3Client, bucket: str) -> None:

@@ -13,6 +13,7 @@ from jobs.caller import Caller, Scope
 from jobs.errors import Unavailable
 from jobs.job import UserId
 from jobs.tickets import LIFETIME
+from jobs.times import read_time, written_time
 
 if TYPE_CHECKING:
     from jobs.tickets import Ticket
@@ -45,13 +46,27 @@ def _key(ticket: Ticket) -> str:
 
 
 def _write(caller: Caller) -> str:
-    return json.dumps({"user": caller.user, "scopes": sorted(caller.scopes)})
+    expires_at = None if caller.expires_at is None else written_time(caller.expires_at)
+    return json.dumps(
+        {
+            "user": caller.user,
+            "scopes": sorted(caller.scopes),
+            "expires_at": expires_at,
+            "key": caller.key,
+        }
+    )
 
 
 def _read(written: bytes) -> Caller:
     fields = json.loads(written)
     scopes = frozenset(Scope(scope) for scope in fields["scopes"])
-    return Caller(user=UserId(fields["user"]), scopes=scopes)
+    until = fields.get("expires_at")  # an older process of ours gives tickets without
+    return Caller(
+        user=UserId(fields["user"]),
+        scopes=scopes,
+        expires_at=read_time(until) if until else None,
+        key=fields.get("key"),
+    )
 
 
 def _away(error: redis.RedisError) -> Unavailable:

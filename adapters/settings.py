@@ -15,13 +15,15 @@ from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - pydantic reads it at runtime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.safe_url import is_safe_url
 from adapters.topics import problem_with_template
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.plan import MOST_PARTS
+from jobs.rate import Quota
 from jobs.receiver import DeliveryKind, PushTerms
 from jobs.retry import DEFAULT_POLICY, RetryPolicy
 from jobs.shards import Start
@@ -57,6 +59,10 @@ _BUS = rf"^({_BUS_NAME}|arn:aws[a-z-]*:events:[a-z0-9-]+:\d{{12}}:event-bus/{_BU
 _STAGE = re.compile(
     r"(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[A-Za-z0-9._~-]+)*/?"
 )
+_NONE = "none"
+_QUOTA = re.compile(r"([0-9]{1,7})/([0-9]{1,5})")
+_LONGEST_WINDOW_SECONDS = 86_400
+_MOST_IN_FLIGHT = 100_000
 _KIB = 1024
 _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
@@ -75,7 +81,17 @@ class Settings(BaseSettings):
     allow_anonymous: bool = False
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
 
+    oidc_issuer: str | None = Field(default=None, max_length=512)
+    oidc_audience: str | None = Field(default=None, min_length=1, max_length=512)
+    oidc_jwks_url: str | None = Field(default=None, max_length=2048)
+    oidc_user_claim: str = Field(default="sub", min_length=1, max_length=128)
+    oidc_scope_claim: str = Field(default="scope", min_length=1, max_length=128)
+    oidc_user_prefix: str = Field(default="oidc:", pattern=r"^[A-Za-z0-9._@:-]{0,32}$")
     allowed_origins: Annotated[frozenset[str], NoDecode] = frozenset()
+
+    rate_limit: Annotated[Quota | None, NoDecode] = None
+    submit_rate_limit: Annotated[Quota | None, NoDecode] = None
+    user_max_jobs_in_flight: Annotated[int | None, NoDecode] = None
 
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="PORT")
@@ -166,6 +182,43 @@ class Settings(BaseSettings):
         if len({key for _, _, key in pairs}) < len(pairs):
             raise ValueError("names one key twice")
         return {key: user for user, _, key in pairs}
+
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _check_https(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_url(value):
+            raise ValueError("must be https://..., or http:// on this very machine")
+        return value
+
+    @field_validator("rate_limit", "submit_rate_limit", mode="before")
+    @classmethod
+    def _read_quota(cls, value: object, info: ValidationInfo) -> Quota | None:
+        """Read `600/60`: so many calls in so many seconds."""
+        if value is None or isinstance(value, Quota) or value == _NONE:
+            return value if isinstance(value, Quota) else None
+        found = _QUOTA.fullmatch(str(value))
+        if found is None or not (int(found[1]) and 0 < int(found[2]) <= _LONGEST_WINDOW_SECONDS):
+            raise ValueError("must be calls/seconds, such as 600/60 (a day at most), or none")
+        name = "submit" if info.field_name == "submit_rate_limit" else "default"
+        return Quota(name=name, calls=int(found[1]), window=timedelta(seconds=int(found[2])))
+
+    @field_validator("user_max_jobs_in_flight", mode="before")
+    @classmethod
+    def _read_ceiling(cls, value: object) -> int | None:
+        if value is None or value == _NONE:
+            return None
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:7]) <= _MOST_IN_FLIGHT):
+            raise ValueError(f"must be 1 to {_MOST_IN_FLIGHT}, or none")
+        return int(text)
+
+    @model_validator(mode="after")
+    def _check_oidc(self) -> Self:
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise ValueError("LONGHAUL_OIDC_ISSUER and LONGHAUL_OIDC_AUDIENCE go together")
+        if self.oidc_jwks_url is not None and self.oidc_issuer is None:
+            raise ValueError("LONGHAUL_OIDC_JWKS_URL needs LONGHAUL_OIDC_ISSUER")
+        return self
 
     @field_validator("webhook_secrets", mode="before")
     @classmethod
@@ -298,6 +351,8 @@ def _variable(field: str) -> str:
 def _explain(problem: dict[str, object]) -> str:
     """Say what is wrong without the value, which may be a secret."""
     location = problem["loc"]
+    if not location:  # of several settings together, which the message names
+        return str(problem["msg"])
     field = str(location[0]) if isinstance(location, tuple) and location else ""
     variable = _variable(field) if field in Settings.model_fields else field
     if problem["type"] == "missing":

@@ -24,11 +24,14 @@ from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_idempotency import DynamoDBKeyedJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
+from adapters.dynamodb_keys import DynamoDBApiKeys
 from adapters.dynamodb_list import DynamoDBJobList
 from adapters.dynamodb_rejected import DynamoDBRejectedRecords
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
+from adapters.jwks import IssuerKeys, fetch_jwks
 from adapters.kept_answers import AnswersInEither, AnswersInObjects
-from adapters.keys import SettingsAuthenticator
+from adapters.key_cache import KeyCallers
+from adapters.keys import Authenticators, SettingsAuthenticator
 from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
 from adapters.process import process_name
@@ -36,6 +39,8 @@ from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_fenced import RedisFencedSource
 from adapters.redis_log import RedisEventLog
 from adapters.redis_nudges import RedisNudges
+from adapters.redis_open_jobs import RedisOpenJobs
+from adapters.redis_rate import RedisRates
 from adapters.redis_slots import RedisSlots
 from adapters.redis_tickets import RedisTickets
 from adapters.s3 import S3ObjectStore
@@ -44,13 +49,16 @@ from adapters.schema import feed_table_name
 from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
+from adapters.tokens import TokenCallers, TokenTerms
 from jobs.add_documents import DocumentParts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
 from jobs.delete import DeleteParts
 from jobs.deliver import DeliverParts
 from jobs.errors import Unavailable
+from jobs.in_flight import Ceiling
 from jobs.job import WorkerId
+from jobs.outage import Outage
 from jobs.redrive import RedriveParts
 from jobs.running import RunParts
 from jobs.submit import SubmitParts
@@ -68,6 +76,8 @@ if TYPE_CHECKING:
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.fenced import FencedSource, Holders
     from jobs.idempotency import KeyedJobs
+    from jobs.in_flight import OpenJobs
+    from jobs.keys import ApiKeys
     from jobs.listing import JobList
     from jobs.ports import (
         Authenticator,
@@ -81,6 +91,7 @@ if TYPE_CHECKING:
         Log,
         ObjectStore,
     )
+    from jobs.rate import Rates
     from jobs.tickets import Tickets
 
 L = TypeVar("L", bound="Leases")
@@ -105,6 +116,8 @@ class WebAdapters:
     source: EventSource
     event_log: EventLog
     tickets: Tickets
+    rates: Rates
+    rates_outage: Outage
     authenticator: Authenticator
     clock: Clock
     chance: Chance
@@ -123,6 +136,7 @@ class FeedAdapters:
     store: JobStore
     events: EventBus
     holders: Holders
+    open_jobs: OpenJobs
     nudges: RedisNudges
     clock: Clock
     log: Log
@@ -146,6 +160,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
     s3 = connect_s3(connections=_WEB_CONNECTIONS, for_callers=True)
     client = connect_redis(settings.redis_url, connections=_WEB_CONNECTIONS)
     store = _job_store(dynamodb, settings)
+    ceiling = _ceiling(client, store, settings, clock=clock, log=log)
     objects = S3ObjectStore(client=s3, bucket=settings.bucket)
     bus = RedisEventBus(client, log)
     event_log = RedisEventLog(client)
@@ -163,6 +178,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             process=process,
             max_attempts=settings.retry_policy.max_calls,
             inline_prompt_bytes=settings.inline_prompt_bytes,
+            ceiling=ceiling,
         ),
         keyed=DynamoDBKeyedJobs(
             client=dynamodb,
@@ -184,6 +200,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             log=log,
             process=process,
             attempts=settings.retry_policy.max_calls,
+            ceiling=ceiling,
         ),
         offer=OfferParts(
             uploads=S3Uploads(client=s3, bucket=settings.bucket),
@@ -199,9 +216,9 @@ def open_web_parts(settings: Settings) -> WebAdapters:
         source=RedisEventSource(client, log),
         event_log=event_log,
         tickets=RedisTickets(client),
-        authenticator=SettingsAuthenticator(
-            users=settings.api_keys, allow_anonymous=settings.allow_anonymous
-        ),
+        rates=RedisRates(client),
+        rates_outage=Outage("rate limits: every call passes", clock=clock, log=log),
+        authenticator=_authenticator(dynamodb, settings, clock=clock, log=log),
         clock=clock,
         chance=chance,
         readiness={
@@ -303,6 +320,7 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
         store=_job_store(dynamodb, settings),
         events=bus,
         holders=bus,
+        open_jobs=RedisOpenJobs(client),
         nudges=RedisNudges(client),
         clock=SystemClock(),
         log=log,
@@ -319,6 +337,11 @@ def open_operator_parts(settings: Settings) -> OperatorAdapters:
         clock=SystemClock(),
         process=process_name("operator"),
     )
+
+
+def open_api_keys(settings: Settings) -> ApiKeys:
+    """Make the operator's way to the API keys."""
+    return DynamoDBApiKeys(client=connect_dynamodb(connections=1), jobs=settings.table)
 
 
 def check_resources(settings: Settings) -> None:
@@ -341,6 +364,58 @@ def check_redis(client: redis.Redis) -> None:
         client.ping()
     except redis.RedisError as error:
         raise Unavailable("events", f"Redis does not answer ({type(error).__name__})") from error
+
+
+def _authenticator(
+    client: DynamoDBClient, settings: Settings, *, clock: Clock, log: Log
+) -> Authenticator:
+    """Make who says who is calling: by the settings' keys, by ours, by an issuer's tokens."""
+    return Authenticators(
+        settings=SettingsAuthenticator(
+            users=settings.api_keys, allow_anonymous=settings.allow_anonymous
+        ),
+        keys=KeyCallers(
+            DynamoDBApiKeys(client=client, jobs=settings.table),
+            clock=clock,
+            outage=Outage("API keys: those that were read go on", clock=clock, log=log),
+        ),
+        tokens=_token_callers(settings, clock=clock, log=log),
+        clock=clock,
+    )
+
+
+def _token_callers(settings: Settings, *, clock: Clock, log: Log) -> TokenCallers | None:
+    issuer, audience = settings.oidc_issuer, settings.oidc_audience
+    if issuer is None or audience is None:
+        return None
+    return TokenCallers(
+        terms=TokenTerms(
+            issuer=issuer,
+            audience=audience,
+            user_claim=settings.oidc_user_claim,
+            scope_claim=settings.oidc_scope_claim,
+            prefix=settings.oidc_user_prefix,
+        ),
+        keys=IssuerKeys(
+            lambda: fetch_jwks(issuer=issuer, jwks_url=settings.oidc_jwks_url),
+            clock=clock,
+            outage=Outage("issuer: its old keys go on", clock=clock, log=log),
+        ),
+        clock=clock,
+    )
+
+
+def _ceiling(
+    client: redis.Redis, store: JobStore, settings: Settings, *, clock: Clock, log: Log
+) -> Ceiling | None:
+    if settings.user_max_jobs_in_flight is None:
+        return None
+    return Ceiling(
+        open_jobs=RedisOpenJobs(client),
+        store=store,
+        outage=Outage("ceiling on jobs in flight: nobody is refused", clock=clock, log=log),
+        most=settings.user_max_jobs_in_flight,
+    )
 
 
 def _kept_answers(settings: Settings, log: Log, *, connections: int) -> KeptAnswers:

@@ -1,4 +1,4 @@
-"""The operator's command: `longhaul bootstrap`, `longhaul check`, `longhaul feed ...`."""
+"""The operator's command: `longhaul bootstrap`, `longhaul check`, `feed ...` and `keys ...`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
 from adapters.wiring import check_all_resources
 from deploy.feed_commands import add_feed_commands
+from deploy.key_commands import add_key_commands
 from jobs.errors import LonghaulError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _add_each(commands: Commands) -> None:
     add_feed_commands(
         commands.add_parser("feed", help="see and replay the records that nobody could read")
     )
+    add_key_commands(commands.add_parser("keys", help="make, list and revoke API keys"))
 
 
 def _run(options: argparse.Namespace) -> int:

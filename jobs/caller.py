@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from jobs.errors import Forbidden
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobs.job import UserId
 
 
@@ -28,10 +30,14 @@ class Caller:
     """Who is calling, by their credential; never by what they send.
 
     A scope never opens another user's jobs: whoever may do everything may do it with their own.
+    `expires_at` is when the credential is over, and `key` the prefix of the key that it is, by
+    which jobs.ports.Authenticator can look again.
     """
 
     user: UserId
     scopes: frozenset[Scope] = ALL_SCOPES
+    expires_at: datetime | None = None
+    key: str | None = None
 
     def may(self, scope: Scope) -> bool:
         """Tell whether the credential has this right; `admin` has all."""

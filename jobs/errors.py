@@ -5,6 +5,8 @@ LonghaulError                 code and message, fit to be shown to a caller
 ├── PayloadTooLarge           what was sent is larger than this deployment accepts
 ├── Unauthenticated           no credential, or one that nobody knows
 ├── Forbidden                 the credential is known and does not reach so far
+├── RateLimited               the user calls more often than they may; later they may again
+├── TooManyJobs               the user has as many jobs in flight as they may
 ├── JobNotFound               no such job, or not this caller's
 ├── JobExists                 a row with this id is already there
 ├── KeyReused                 an idempotency key came with another body than before
@@ -34,9 +36,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
 
     from jobs.job import JobId
+    from jobs.rate import Allowance
 
 MODEL_THROTTLED: Final = "model_throttled"  # the error code that a limiter learns from
 
@@ -85,6 +89,28 @@ class Forbidden(LonghaulError):
     def __init__(self, message: str, *, scope: str) -> None:
         super().__init__(message)
         self.scope = scope
+
+
+class RateLimited(LonghaulError):
+    """The user calls more often than they may; `retry_in` is when the next call is in order.
+
+    `allowances` say what is left of each quota.
+    """
+
+    code = "rate_limited"
+
+    def __init__(
+        self, message: str, *, retry_in: timedelta, allowances: Sequence[Allowance] = ()
+    ) -> None:
+        super().__init__(message)
+        self.retry_in = retry_in
+        self.allowances = allowances
+
+
+class TooManyJobs(LonghaulError):
+    """The user has as many jobs in flight as they may."""
+
+    code = "too_many_jobs_in_flight"
 
 
 class JobNotFound(LonghaulError):

@@ -306,4 +306,10 @@ class Authenticator(Protocol):
     """Who is calling."""
 
     def identify(self, token: str | None) -> Caller:
-        """Say who is behind a bearer token, or behind none. Raises Unauthenticated."""
+        """Say who is behind a bearer token, or behind none.
+
+        Raises Unauthenticated, and Unavailable where nobody can tell now.
+        """
+
+    def still_knows(self, caller: Caller) -> bool:
+        """Tell whether a caller's credential still holds; True where nobody can tell now."""

@@ -15,6 +15,7 @@ from jobs.timeline import MOST_STEPS_TO_REDRIVE, Step, StepName
 
 if TYPE_CHECKING:
     from jobs.announce import AnnounceParts
+    from jobs.in_flight import Ceiling
     from jobs.job import Job
     from jobs.ports import Clock, EventBus, JobStore, Log, Nudge
 
@@ -33,10 +34,11 @@ class RedriveParts:
     log: Log
     process: str
     attempts: int
+    ceiling: Ceiling | None = None
 
 
 def redrive_job(job: Job, parts: RedriveParts) -> Job:
-    """Let the job wait again and give the row. Raises NotRedrivable.
+    """Let the job wait again and give the row. Raises NotRedrivable, TooManyJobs.
 
     Of two callers who redrive at once one is refused: the job then waits already.
     """
@@ -48,6 +50,8 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
         raise NotRedrivable(f"job {job.id} has been redriven too often; submit a new one")
     if job.due_at is not None and (ended := announcement_of(job)) is not None:
         announce([ended], parts.announcing)  # the row is about to forget this end
+    if parts.ceiling is not None:
+        parts.ceiling.admit(job.user, job.id)  # where this breaks off, a look finds it ended
     now = parts.clock.now()
     redriven = Redriven(
         at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta  # noqa: TC003 - a dataclass's field type
 from typing import TYPE_CHECKING
@@ -24,10 +25,11 @@ from jobs.job import (
 from jobs.timeline import Step, StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from jobs.idempotency import KeyedJobs, RequestKey
+    from jobs.in_flight import Ceiling
     from jobs.job import JobId, ModelId, Payload, UserId
     from jobs.ports import Chance, Clock, EventBus, JobStore, Log, Nudge, ObjectStore
     from jobs.prompt import Prompt
@@ -77,12 +79,17 @@ class SubmitParts:
     process: str
     max_attempts: int
     inline_prompt_bytes: int
+    ceiling: Ceiling | None = None
 
 
 def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
-    """Write the job and give it back; when this returns, the job is durable."""
-    job = _make(request, parts)
-    parts.store.add(job)
+    """Write the job and give it back; when this returns, the job is durable.
+
+    Raises TooManyJobs.
+    """
+    with _admitted(request, parts) as job_id:
+        job = _make(job_id, request, parts)
+        parts.store.add(job)
     _tell(job, parts)
     return job
 
@@ -92,20 +99,23 @@ def submit_once(
 ) -> Submitted:
     """Write the job, unless this request has made one already: then give that, as it stands.
 
-    Raises KeyReused for another body under the same key, and JobMoved where the job was removed
-    in this very moment.
+    Raises TooManyJobs, KeyReused for another body under the same key, and JobMoved where the job
+    was removed in this very moment.
     """
     made = keyed.find(key)
     if made is None:
-        job = _make(request, parts)
-        try:
-            made = keyed.add(job, key)
-        except KeyReused:
-            _take_back(job.prompt, parts)
-            raise
+        with _admitted(request, parts) as job_id:
+            job = _make(job_id, request, parts)
+            try:
+                made = keyed.add(job, key)
+            except KeyReused:
+                _take_back(job.prompt, parts)
+                raise
         if made == job.id:
             _tell(job, parts)
             return Submitted(job=job, is_replay=False)
+        if parts.ceiling is not None:
+            parts.ceiling.forget(request.user, job_id)
         _take_back(job.prompt, parts)  # another of the same requests was faster
     try:
         return Submitted(job=parts.store.get(made), is_replay=True)
@@ -113,8 +123,22 @@ def submit_once(
         raise JobMoved("the job of this Idempotency-Key was removed just now") from error
 
 
-def _make(request: JobRequest, parts: SubmitParts) -> Job:
+@contextmanager
+def _admitted(request: JobRequest, parts: SubmitParts) -> Iterator[JobId]:
+    """Name a job that the user may have in flight, until it turns out that it cannot be made."""
     job_id = new_job_id(request.accepted_at, parts.chance.entropy(10))
+    if parts.ceiling is None:
+        yield job_id
+        return
+    parts.ceiling.admit(request.user, job_id)
+    try:
+        yield job_id
+    except BaseException:
+        parts.ceiling.forget(request.user, job_id)
+        raise
+
+
+def _make(job_id: JobId, request: JobRequest, parts: SubmitParts) -> Job:
     prompt = _place_prompt(job_id, request.prompt.to_json(), parts)
     return _new_job(job_id, request, prompt, parts)
 

@@ -16,12 +16,15 @@ from adapters.memory import (
     MemoryTickets,
 )
 from adapters.memory_deliveries import MemoryDeliveries
+from adapters.memory_limits import MemoryOpenJobs
 from adapters.memory_lists import MemoryJobList, MemoryKeyedJobs
 from adapters.memory_uploads import MemoryUploads
 from jobs.claim import Claim
 from jobs.delete import DeleteParts
 from jobs.events import Event, EventType
+from jobs.in_flight import Ceiling
 from jobs.job import Inline, JobError, ModelId, ObjectKey, Result, Stored, Usage
+from jobs.outage import Outage
 from jobs.outcome import Completed, Failed, Partial
 from jobs.receiver import PushTerms
 from jobs.uploads import OfferParts
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
     from jobs.job import Job, JobId, Payload
     from jobs.ports import Authenticator
+    from web.limits import Limits
 
 ADA = {"Authorization": "Bearer key-of-ada-0123456789"}
 BOB = {"Authorization": "Bearer key-of-bob-0123456789"}
@@ -85,6 +89,8 @@ class World:
     push: PushTerms = field(default_factory=PushTerms)
     log: WebRecordingLog = field(default_factory=WebRecordingLog)
     authenticator: Authenticator | None = None
+    limits: Limits | None = None
+    most_in_flight: int | None = None
 
     def __post_init__(self) -> None:
         chance = FixedChance()
@@ -99,6 +105,7 @@ class World:
                 clock=self.clock,
                 chance=chance,
                 log=self.log,
+                ceiling=self._ceiling(),
             ),
             cancel=cancel_parts(self.store, events=self.events, clock=self.clock, log=self.log),
             redrive=redrive_parts(
@@ -141,9 +148,20 @@ class World:
             url_lifetime=timedelta(hours=1),
             longest_retention=timedelta(days=30),
             allowed_origins=self.allowed_origins,
+            limits=self.limits,
         )
         self.app = create_app(self.parts)
         self.hub = hub_of(self.app)
+
+    def _ceiling(self) -> Ceiling | None:
+        if self.most_in_flight is None:
+            return None
+        return Ceiling(
+            open_jobs=MemoryOpenJobs(self.clock),
+            store=self.store,
+            outage=Outage("ceiling", clock=self.clock, log=self.log),
+            most=self.most_in_flight,
+        )
 
     @property
     def client(self) -> FlaskClient:

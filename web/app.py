@@ -19,12 +19,13 @@ from web.hub import Hub
 from web.job_json import JobWriter
 from web.job_reader import JobReaders
 from web.job_routes import JobRoutes
+from web.limits import tell_limits
 from web.list_routes import ListRoutes
 from web.openapi_routes import OpenApiRoutes
 from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
 from web.request_body import has_body, let_body_run_out
-from web.routes import add_routes
+from web.routes import add_routes, own_answer_to
 from web.socket_routes import SocketRoutes
 from web.submit_routes import SubmitRoutes
 from web.turns import Turns
@@ -81,6 +82,8 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
         g.trace = trace_of(request.headers, parts)
 
     def tell(error: Exception) -> Response:
+        if (answer := own_answer_to(error, app)) is not None:
+            return answer
         _log_fault(error, parts)
         return problem_of(error, instance=request.path, trace_id=g.trace.id)
 
@@ -89,6 +92,7 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
             return response  # it has told its own end
         response.headers["X-Amzn-Trace-Id"] = g.trace.header
         response.headers["X-Content-Type-Options"] = "nosniff"
+        tell_limits(response)
         if has_body(request):
             sent = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - LocalProxy's own way; the proxy is unbound by then
             response.call_on_close(lambda: let_body_run_out(sent))

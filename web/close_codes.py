@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from jobs.errors import Forbidden, Unauthenticated
+from jobs.errors import Forbidden, RateLimited, Unauthenticated
 from web.errors import Draining, OriginRefused
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ MEANINGS: Mapping[CloseCode, Meaning] = {
         means="the process goes away; another one answers", reconnect=True, when="at once"
     ),
     CloseCode.UNAUTHENTICATED: Meaning(
-        means="no credential within 10 seconds, an unknown one, or a ticket that is used or over",
+        means=(
+            "no credential within 10 seconds, an unknown one, one that is over or revoked, or a"
+            " ticket that is used or over"
+        ),
         reconnect=False,
         when="with a new ticket or another credential",
     ),
@@ -77,7 +80,7 @@ MEANINGS: Mapping[CloseCode, Meaning] = {
         when="at once, with after",
     ),
     CloseCode.TOO_MANY_MESSAGES: Meaning(
-        means="more than 50 messages a second, after 200 at once",
+        means="more than 50 messages a second, after 200 at once; or sockets beyond the rate limit",
         reconnect=True,
         when="with back-off, and slower",
     ),
@@ -91,6 +94,8 @@ def close_code_of(refusal: LonghaulError) -> CloseCode:
             return CloseCode.UNAUTHENTICATED
         case OriginRefused() | Forbidden():
             return CloseCode.FORBIDDEN
+        case RateLimited():
+            return CloseCode.TOO_MANY_MESSAGES
         case Draining():
             return CloseCode.SERVICE_RESTART
         case _:

@@ -11,6 +11,7 @@ from adapters.settings import read_settings
 from adapters.wiring import open_web_parts
 from jobs.job import ModelId
 from web.app import create_app, hub_of
+from web.limits import Limits
 from web.parts import WebhookTerms, WebLog, WebParts
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def open_app(settings: Settings) -> Flask:
             push=settings.push,
             longest_retention=timedelta(days=settings.retention_days),
             allowed_origins=settings.allowed_origins,
+            limits=Limits(
+                rates=adapters.rates,
+                outage=adapters.rates_outage,
+                calls=settings.rate_limit,
+                submits=settings.submit_rate_limit,
+            ),
         )
     )
     hub_of(app).start()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
 from jobs.caller import Scope
-from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, Unavailable
+from jobs.errors import FieldProblem, InvalidRequest, JobNotFound, RateLimited, Unavailable
 from jobs.job import parse_job_id
 from web.described import MAX_SAFE_INTEGER
 from web.event_stream import OPENING, EventStream
@@ -34,23 +35,36 @@ class EventRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Name the route."""
         path = "/v1/jobs/<job_id>/events"
-        return (Route(name="events", path=path, view=self.stream, scope=Scope.READ, call=EVENTS),)
+        return (
+            Route(
+                name="events",
+                path=path,
+                view=self.stream,
+                scope=Scope.READ,
+                call=EVENTS,
+                when_refused=self.let_come_back,
+            ),
+        )
+
+    def let_come_back(self, refusal: Unavailable | RateLimited) -> Response | None:
+        """End the stream of an EventSource as soon as it began; any other client gets the problem.
+
+        EventSource gives up for good at any status but 200; it comes back after an end.
+        """
+        if "text/event-stream" not in request.headers.get("Accept", ""):
+            return None
+        log = self._parts.log
+        note = log.warning if isinstance(refusal, Unavailable) else log.info
+        note("stream_refused", code=refusal.code, reason=str(refusal), trace_id=g.trace.id)
+        opening = OPENING
+        if isinstance(refusal, RateLimited):
+            opening = b"retry: %d\n\n" % max(1000, refusal.retry_in / timedelta(milliseconds=1))
+        return _live([opening], Peer(request.environ))
 
     def stream(self, job_id: str) -> Response:
         """Answer with the events after the one that the client names, to the last one."""
-        try:
-            return self._stream(job_id)
-        except Unavailable as refusal:
-            if "text/event-stream" not in request.headers.get("Accept", ""):
-                raise
-            # EventSource gives up for good at any status but 200; it comes back after an end.
-            self._parts.log.warning(
-                "stream_refused", code=refusal.code, reason=str(refusal), trace_id=g.trace.id
-            )
-            return _live([OPENING], Peer(request.environ))
-
-    def _stream(self, job_id: str) -> Response:
-        reader = self._readers.of(the_caller().user)
+        caller = the_caller()
+        reader = self._readers.of(caller.user)
         parsed = parse_job_id(job_id)
         if parsed is None:
             raise JobNotFound("no job can have this id")
@@ -62,7 +76,13 @@ class EventRoutes:
         peer = Peer(request.environ)
         if self._hub.is_draining or request.method == "HEAD":
             return _live([OPENING], peer)  # a 503 would end an EventSource for good
-        stream = EventStream(job_id=parsed, hub=self._hub, reader=reader, peer=peer)
+        stream = EventStream(
+            job_id=parsed,
+            hub=self._hub,
+            reader=reader,
+            peer=peer,
+            is_welcome=lambda: self._parts.authenticator.still_knows(caller),
+        )
         stream.open(job, after)
         response = _live(stream.chunks(), peer)
         response.call_on_close(stream.close)

@@ -6,6 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from jobs.ports import topic_of_job
 from web.follow import Place, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jobs.job import Job, JobId
     from jobs.ports import Heard
@@ -36,14 +37,25 @@ class EventStream:
     """web.hub.Watcher of one job for one client; read by the thread that answers the request.
 
     That thread reads what was missed, too, and tells it at the client's pace. A client that falls
-    behind what is live is cut off, and comes back where it was.
+    behind what is live is cut off, and comes back where it was. One whose credential is over is
+    let go as well: `is_welcome` tells, and is asked as often as a comment would come.
     """
 
-    def __init__(self, *, job_id: JobId, hub: Hub, reader: JobReader, peer: Peer) -> None:
+    def __init__(
+        self,
+        *,
+        job_id: JobId,
+        hub: Hub,
+        reader: JobReader,
+        peer: Peer,
+        is_welcome: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._job_id = job_id
         self._hub = hub
         self._reader = reader
         self._peer = peer
+        self._is_welcome = is_welcome
+        self._asked_at = time.monotonic()
         self._changed = threading.Condition()
         self._place = Place()
         self._held: list[Heard] | None = []
@@ -146,7 +158,15 @@ class EventStream:
         if not has_something:
             is_last = self._peer.has_left()
             chunk = b"" if is_last else _COMMENT
-        return chunk, is_last
+        return chunk, is_last or not self._may_go_on()
+
+    def _may_go_on(self) -> bool:
+        """Ask now and then whether the client's credential still holds."""
+        now = time.monotonic()
+        if now - self._asked_at < COMMENT_SECONDS:
+            return True
+        self._asked_at = now
+        return self._is_welcome()
 
     def _has_something(self) -> bool:
         return bool(self._waiting) or self._held is not None or self._is_over or self._is_broken_off

@@ -13,6 +13,8 @@ _TEXT = {"type": "string"}
 
 # Every answer has these, whatever else it has.
 ALWAYS = ("X-Amzn-Trace-Id",)
+# Every answer to a known caller may have these.
+OF_LIMITS = ("RateLimit-Policy", "RateLimit")
 
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Amzn-Trace-Id": {
@@ -30,6 +32,14 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "Retry-After": {
         "description": "seconds after which it is worth to ask again",
         "schema": {"type": "integer", "minimum": 1},
+    },
+    "RateLimit-Policy": {
+        "description": "the quotas of this caller, where there are any: calls (q) in seconds (w)",
+        "schema": _TEXT,
+    },
+    "RateLimit": {
+        "description": "what is left of each (r), and after how many seconds it is whole (t)",
+        "schema": _TEXT,
     },
     "Cache-Control": {
         "description": "what may be kept: nothing without asking again",

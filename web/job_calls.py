@@ -11,6 +11,7 @@ from jobs.errors import (
     NoResult,
     NotRedrivable,
     PayloadTooLarge,
+    TooManyJobs,
 )
 from jobs.idempotency import LONGEST_KEY
 from jobs.job import JobStatus
@@ -107,6 +108,7 @@ SUBMIT = Call(
         InvalidRequest,
         KeyReused,
         JobMoved,
+        TooManyJobs,
     ),
 )
 
@@ -296,7 +298,7 @@ REDRIVE = Call(
             links=_LEADS_TO[:1],
         )
     },
-    refusals=(JobNotFound, NotRedrivable, JobMoved),
+    refusals=(JobNotFound, NotRedrivable, JobMoved, TooManyJobs),
 )
 
 _SEQ = {"type": "integer", "minimum": 0, "maximum": MAX_SAFE_INTEGER}

@@ -47,7 +47,15 @@ class JobRoutes:
             ("redrive", "POST", f"{one}/redrive", self.redrive, write, job_calls.REDRIVE),
         )
         return tuple(
-            Route(name=name, method=method, path=path, view=view, scope=scope, call=call)
+            Route(
+                name=name,
+                method=method,
+                path=path,
+                view=view,
+                scope=scope,
+                call=call,
+                is_submit=name == "redrive",
+            )
             for name, method, path, view, scope, call in table
         )
 

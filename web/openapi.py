@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import Forbidden, Misconfigured, Unauthenticated, Unavailable
+from jobs.errors import Forbidden, Misconfigured, RateLimited, Unauthenticated, Unavailable
 from web import examples
-from web.headers import ALWAYS, HEADERS
+from web.headers import ALWAYS, HEADERS, OF_LIMITS
 from web.problems import ANSWERS, CONTENT_TYPE
 from web.rest_models import Problem
 from web.schemas import ref, schemas_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OF_GUARDED: tuple[type[LonghaulError], ...] = (
     Unauthenticated,
     Forbidden,
+    RateLimited,
     Unavailable,
     Misconfigured,
 )
@@ -114,7 +115,10 @@ def _operation(route: Route) -> dict[str, Any]:
         shown = {name: {"value": value} for name, value in call.body.examples.items()}
         content = {"schema": ref("schemas", call.body.model.__name__), "examples": shown}
         operation["requestBody"] = {"required": True, "content": {_JSON: content}}
-    operation["responses"] = {str(status): _told(told) for status, told in call.answers.items()}
+    is_guarded = route.scope is not None
+    operation["responses"] = {
+        str(status): _told(told, is_guarded=is_guarded) for status, told in call.answers.items()
+    }
     operation["responses"] |= {
         str(int(status)): ref("responses", _name_of(kinds))
         for status, kinds in _refusals_of(route).items()
@@ -136,10 +140,11 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return described
 
 
-def _told(told: Told) -> dict[str, Any]:
+def _told(told: Told, *, is_guarded: bool) -> dict[str, Any]:
+    limits = OF_LIMITS if is_guarded else ()
     answer: dict[str, Any] = {
         "description": told.description,
-        "headers": _headers((*ALWAYS, *told.headers), told.may),
+        "headers": _headers((*ALWAYS, *told.headers), (*told.may, *limits)),
     }
     if told.model is not None:
         shown = {} if told.example is None else {"example": told.example}
@@ -181,7 +186,7 @@ def _refusal(kinds: Sequence[type[LonghaulError]]) -> dict[str, Any]:
     always, some = set.intersection(*told), set.union(*told)
     return {
         "description": "; ".join(f"`{kind.code}`: {_lower(ANSWERS[kind].title)}" for kind in kinds),
-        "headers": _headers((*ALWAYS, *sorted(always)), sorted(some - always)),
+        "headers": _headers((*ALWAYS, *sorted(always)), (*sorted(some - always), *OF_LIMITS)),
         "content": {
             CONTENT_TYPE: {
                 "schema": ref("schemas", Problem.__name__),
@@ -193,6 +198,8 @@ def _refusal(kinds: Sequence[type[LonghaulError]]) -> dict[str, Any]:
 
 def _headers_of(kind: type[LonghaulError]) -> set[str]:
     own = {"WWW-Authenticate"} if issubclass(kind, Forbidden) else set()
+    if issubclass(kind, RateLimited):
+        own = {"Retry-After"}
     return {"Cache-Control", *own, *ANSWERS[kind].headers}
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.submit import SubmitParts
     from jobs.tickets import Tickets
     from jobs.uploads import OfferParts
+    from web.limits import Limits
 
 
 class WebLog(Log, Protocol):
@@ -78,4 +79,5 @@ class WebParts:
     longest_retention: timedelta
     webhooks: WebhookTerms = field(default_factory=WebhookTerms)
     push: PushTerms = field(default_factory=PushTerms)
+    limits: Limits | None = None
     allowed_origins: frozenset[str] = field(default_factory=frozenset)

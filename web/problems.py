@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ from jobs.errors import (
     NoResult,
     NotRedrivable,
     PayloadTooLarge,
+    RateLimited,
+    TooManyJobs,
     Unauthenticated,
     Unavailable,
 )
@@ -68,6 +71,12 @@ ANSWERS: Mapping[type[LonghaulError], Answer] = {
     ),
     Forbidden: Answer(status=HTTPStatus.FORBIDDEN, title="Not allowed"),
     OriginRefused: Answer(status=HTTPStatus.FORBIDDEN, title="Foreign origin"),
+    RateLimited: Answer(status=HTTPStatus.TOO_MANY_REQUESTS, title="Too many calls"),
+    TooManyJobs: Answer(
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+        title="Too many jobs in flight",
+        headers={"Retry-After": "5"},
+    ),
     # One detail for a job that is not there and for another user's: nobody learns which it is.
     JobNotFound: Answer(
         status=HTTPStatus.NOT_FOUND,
@@ -152,6 +161,8 @@ def problem_of(error: Exception, *, instance: str, trace_id: TraceId) -> Respons
     headers = dict(answer.headers)
     if isinstance(known, Forbidden):  # RFC 6750, 3.1
         headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{known.scope}"'
+    if isinstance(known, RateLimited):
+        headers["Retry-After"] = str(max(1, math.ceil(known.retry_in.total_seconds())))
     return _response(answer.status, members, headers)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import g, request
 
+from jobs.errors import RateLimited, Unavailable
 from web.caller import identify_caller
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Route:
     """One call: `path` is Flask's rule; without a `scope` it is open to whoever comes.
 
     `call` describes it: nothing can be served that /openapi.json does not tell of.
+    `is_submit` says that it sets a job going, which has a quota of its own. `when_refused` answers
+    in place of a problem where a part is away, or the caller must wait.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Route:
     scope: Scope | None
     call: Call
     method: str = "GET"
+    is_submit: bool = False
+    when_refused: Callable[[Unavailable | RateLimited], Response | None] | None = None
 
 
 def add_routes(app: Flask, routes: Iterable[Route], parts: WebParts) -> None:
@@ -53,6 +58,12 @@ def add_routes(app: Flask, routes: Iterable[Route], parts: WebParts) -> None:
             return
         caller = identify_caller(request.headers, parts.authenticator)
         caller.check(route.scope)
+        if parts.limits is not None:
+            try:
+                g.allowances = parts.limits.count(caller, is_submit=route.is_submit)
+            except RateLimited as refusal:
+                g.allowances = refusal.allowances
+                raise
         g.caller = caller
 
     app.before_request(admit)
@@ -62,6 +73,15 @@ def routes_of(app: Flask) -> tuple[Route, ...]:
     """Give the app's table of routes."""
     table: dict[str, Route] = app.extensions[_TABLE]
     return tuple(table.values())
+
+
+def own_answer_to(error: Exception, app: Flask) -> Response | None:
+    """Answer an error as the route under way wants it answered; None where it has no such wish."""
+    table: dict[str, Route] = app.extensions[_TABLE]
+    route = table.get(request.endpoint or "")
+    if route is None or route.when_refused is None:
+        return None
+    return route.when_refused(error) if isinstance(error, Unavailable | RateLimited) else None
 
 
 def the_caller() -> Caller:

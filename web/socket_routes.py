@@ -124,6 +124,8 @@ class SocketRoutes:
         caller = self._caller()
         if caller is not None:
             caller.check(Scope.READ)
+            if self._parts.limits is not None:  # an answer that is a socket has no place to tell it
+                self._parts.limits.count(caller, is_submit=False)
         return caller
 
     def _caller(self) -> Caller | None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from jobs.caller import Scope
 from jobs.cancel import cancel_job
-from jobs.errors import Forbidden, InvalidRequest, JobNotFound, LonghaulError, Unauthenticated
+from jobs.errors import (
+    Forbidden,
+    InvalidRequest,
+    JobNotFound,
+    LonghaulError,
+    RateLimited,
+    Unauthenticated,
+)
 from jobs.job import parse_job_id
 from jobs.results import get_own_job
 from web.caller import identify_token
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
 AUTH_SECONDS = 10.0
 SUBSCRIBE_SECONDS = 0.3  # in which a client may say what it wants to watch
 MAX_SUBSCRIPTIONS = 100
+LOOK_SECONDS = 60.0  # between two looks at whether the caller's credential still holds
 _MAX_ECHO = 100  # characters of a client's word that go back to it
 
 
@@ -77,6 +86,7 @@ class Conversation:
         self._pace = Pace(parts.clock.now())
         self._listener: SocketListener | None = None
         self._is_new = True
+        self._looked_at = parts.clock.now()
 
     def hold(self) -> None:
         """Talk until either side ends the connection; when this returns, it has ended."""
@@ -85,7 +95,13 @@ class Conversation:
                 self._listen_as(self._caller)
             while self._outbox.ending is None:
                 listener = self._listener
-                self._take(self._wire.receive(self._patience()))
+                message = self._wire.receive(self._patience())
+                if not self._is_welcome():
+                    self._send_away()
+                    break
+                if message is None and listener is not None and not self._is_new:
+                    continue  # it was time to look at the credential
+                self._take(message)
                 if listener is not None and listener is self._listener:
                     self._settle_in(listener)
                 self._outbox.wait_for_room()
@@ -98,10 +114,39 @@ class Conversation:
         self._outbox.wait_until_ended()
 
     def _patience(self) -> float | None:
-        """Give how long to wait for the next message, in seconds: for ever once all is set up."""
+        """Give how long to wait for a message, in seconds: once all is set up, until a look."""
         if self._listener is None:
             return AUTH_SECONDS
-        return SUBSCRIBE_SECONDS if self._is_new else None
+        if self._is_new:
+            return SUBSCRIBE_SECONDS
+        return self._seconds_to_look()
+
+    def _seconds_to_look(self) -> float | None:
+        """Give when a credential that may end is to be looked at; None for one that may not."""
+        caller = self._caller
+        if caller is None or (caller.key is None and caller.expires_at is None):
+            return None
+        if caller.expires_at is None:
+            return LOOK_SECONDS
+        left = (caller.expires_at - self._parts.clock.now()).total_seconds()
+        return min(LOOK_SECONDS, max(0.0, left))
+
+    def _is_welcome(self) -> bool:
+        """Whether the credential still holds, as far as it was looked at in LOOK_SECONDS."""
+        caller, now = self._caller, self._parts.clock.now()
+        if caller is None:
+            return True
+        if caller.expires_at is not None and caller.expires_at <= now:
+            return False
+        if now - self._looked_at < timedelta(seconds=LOOK_SECONDS):
+            return True
+        self._looked_at = now
+        return self._parts.authenticator.still_knows(caller)
+
+    def _send_away(self) -> None:
+        detail = "this credential is over or revoked; connect again with another"
+        self._say_error(Unauthenticated.code, detail)
+        self._outbox.end(CloseCode.UNAUTHENTICATED, "the credential is over")
 
     def _settle_in(self, listener: SocketListener) -> None:
         """Let who watches no job by name hear of all, once there was time to subscribe."""
@@ -131,9 +176,14 @@ class Conversation:
             self._say_error(refusal.code, detail_of(refusal), about=about)
             if self._listener is None:
                 self._outbox.end(CloseCode.FORBIDDEN, "this credential may not watch")
+        except RateLimited as refusal:
+            self._say_error(refusal.code, detail_of(refusal))
+            self._outbox.end(CloseCode.TOO_MANY_MESSAGES, "too many connections")
         except LonghaulError as refusal:
             self._note(refusal)
             self._say_error(refusal.code, detail_of(refusal), about=about)
+            if self._listener is None:  # 4401 would say that the credential is at fault
+                self._outbox.end(CloseCode.INTERNAL_ERROR, "nobody can look at it now")
 
     def _admit(self, message: str | bytes | None) -> None:
         """Take the first message, which must say who is calling. Raises Unauthenticated."""
@@ -177,6 +227,8 @@ class Conversation:
         """Take a credential; once one was shown, or jobs are watched, the user stays the same."""
         caller = identify_token(token, self._parts.authenticator)
         caller.check(Scope.READ)
+        if self._caller is None and self._parts.limits is not None:
+            self._parts.limits.count(caller, is_submit=False)
         if self._listener is None or caller.user != self._listener.user:
             if self._listener is not None and (self._is_named or self._listener.watch_count):
                 raise InvalidRequest("this connection belongs to another user already")

@@ -56,6 +56,7 @@ class SubmitRoutes:
                 view=self.submit,
                 scope=Scope.WRITE,
                 call=SUBMIT,
+                is_submit=True,
             ),
         )
 

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.announce import announce
 from jobs.dispatch import ChangeRecord, announcements_for, ends_in, is_too_old, tasks_for
-from jobs.errors import LeaseLost, LonghaulError, PositionLost, RecordUnreadable
+from jobs.errors import LeaseLost, LonghaulError, PositionLost, RecordUnreadable, Unavailable
 from jobs.shards import Checkpoint
 from workers.patient_reader import PatientReader
 from workers.rejections import Rejections
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobs.announce import AnnounceParts
+    from jobs.dispatch import Image
     from jobs.feed_ports import ChangeStream, RejectedRecords
+    from jobs.in_flight import OpenJobs
     from jobs.ports import Clock, Log, TaskQueue
     from jobs.shards import Batch, ShardId, StreamName
     from workers.gatherer import Gatherer
@@ -61,6 +65,7 @@ class FeedParts:
     poll: float
     reads_per_second: float
     max_record_age: timedelta | None = None
+    open_jobs: OpenJobs | None = None
 
 
 class Feed:
@@ -154,7 +159,19 @@ class Feed:
         announce(announcements_for(ended), self._parts.announcing)
         self._parts.gatherer.take(records)
         self._parts.late_word.tell(ended)
+        self._close(ended)
         self._note_too_old(shard, len(records) - len(young))
+
+    def _close(self, ended: Sequence[Image]) -> None:
+        """Say that these jobs are in flight no more; a word that is lost is made good by a look."""
+        if self._parts.open_jobs is None or not ended:
+            return
+        try:
+            self._parts.open_jobs.remove(
+                (image.user, image.end.job) for image in ended if image.end is not None
+            )
+        except Unavailable as error:
+            self._parts.log.warning("open_jobs_not_told", reason=str(error))
 
     def _set_aside(self, shard: ShardId, batch: Batch) -> list[RecordUnreadable]:
         """Set aside what nobody can read, and give what is not safe yet."""

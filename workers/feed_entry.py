@@ -79,6 +79,7 @@ def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Fe
             poll=settings.feed_poll_seconds,
             reads_per_second=settings.feed_reads_per_second,
             max_record_age=settings.feed_max_record_age,
+            open_jobs=adapters.open_jobs,
         )
     )
 

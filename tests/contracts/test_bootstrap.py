@@ -35,6 +35,7 @@ def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
         "table Contract_Bootstrap_Rejected is there",
         "table Contract_Bootstrap_Deliveries is there",
         "table Contract_Bootstrap_Idempotency is there",
+        "table Contract_Bootstrap_Keys is there",
         "bucket contract-bootstrap is there",
     ]
 
@@ -42,7 +43,7 @@ def test_a_second_bootstrap_finds_all_there(environ: dict[str, str]) -> None:
 def test_rows_and_rejected_records_expire(environ: dict[str, str], clients: Clients) -> None:
     ensure_resources(environ)
 
-    for table in ("", "_Rejected", "_Deliveries"):
+    for table in ("", "_Rejected", "_Deliveries", "_Keys"):
         ttl = clients.dynamodb.describe_time_to_live(TableName=f"Contract_Bootstrap{table}")[
             "TimeToLiveDescription"
         ]

@@ -7,6 +7,7 @@ import pytest
 from adapters.settings import PREFIX, Settings, read_settings
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
+from jobs.rate import Quota
 from jobs.receiver import DeliveryKind, PushTerms
 from jobs.retry import DEFAULT_POLICY
 from jobs.shards import Start
@@ -98,6 +99,33 @@ def test_api_keys_are_users_by_key(environ: Environ) -> None:
     }
 
 
+def test_limits_are_none_unless_they_are_named(environ: Environ) -> None:
+    settings = environ.read(LONGHAUL_SUBMIT_RATE_LIMIT="none")
+    assert (settings.rate_limit, settings.submit_rate_limit) == (None, None)
+    assert settings.user_max_jobs_in_flight is None
+
+    settings = environ.read(
+        LONGHAUL_RATE_LIMIT="600/60",
+        LONGHAUL_SUBMIT_RATE_LIMIT="60/3600",
+        LONGHAUL_USER_MAX_JOBS_IN_FLIGHT="100",
+    )
+    assert settings.rate_limit == Quota(name="default", calls=600, window=timedelta(minutes=1))
+    assert settings.submit_rate_limit == Quota(name="submit", calls=60, window=timedelta(hours=1))
+    assert settings.user_max_jobs_in_flight == 100
+
+
+def test_an_issuer_is_named_with_its_audience(environ: Environ) -> None:
+    settings = environ.read(
+        LONGHAUL_OIDC_ISSUER="https://issuer.example/", LONGHAUL_OIDC_AUDIENCE="longhaul"
+    )
+    assert (settings.oidc_user_claim, settings.oidc_scope_claim) == ("sub", "scope")
+    assert settings.oidc_user_prefix == "oidc:"
+
+
+def test_an_issuer_without_an_audience_is_refused(environ: Environ) -> None:
+    assert "go together" in environ.refusal(LONGHAUL_OIDC_ISSUER="https://issuer.example")
+
+
 def test_foreign_origins_are_named_one_by_one(environ: Environ) -> None:
     settings = environ.read(LONGHAUL_ALLOWED_ORIGINS="https://a.example, http://[::1]:5173,")
 
@@ -129,6 +157,20 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_ALLOWED_ORIGINS", "hunter2.example"),
         ("LONGHAUL_ALLOWED_ORIGINS", "https://hunter2.example/page"),
         ("LONGHAUL_ALLOWED_ORIGINS", "*"),
+        ("LONGHAUL_OIDC_ISSUER", "http://hunter2.example"),
+        ("LONGHAUL_OIDC_ISSUER", "hunter2"),
+        ("LONGHAUL_OIDC_JWKS_URL", "ftp://hunter2.example/jwks"),
+        ("LONGHAUL_OIDC_USER_PREFIX", "hunter2 hunter2"),
+        ("LONGHAUL_OIDC_USER_CLAIM", ""),
+        ("LONGHAUL_RATE_LIMIT", "hunter2"),
+        ("LONGHAUL_RATE_LIMIT", "0/60"),
+        ("LONGHAUL_RATE_LIMIT", "60/0"),
+        ("LONGHAUL_RATE_LIMIT", "60/86401"),
+        ("LONGHAUL_RATE_LIMIT", "60/60 "),
+        ("LONGHAUL_SUBMIT_RATE_LIMIT", "60"),
+        ("LONGHAUL_USER_MAX_JOBS_IN_FLIGHT", "0"),
+        ("LONGHAUL_USER_MAX_JOBS_IN_FLIGHT", "10000000"),
+        ("LONGHAUL_USER_MAX_JOBS_IN_FLIGHT", "hunter2"),
         ("LONGHAUL_USER_SHARE", "0"),
         ("LONGHAUL_USER_SHARE", "1.1"),
         ("PORT", "0"),

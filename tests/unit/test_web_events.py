@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adapters.keys import SettingsAuthenticator
 from jobs.errors import Unavailable
 from jobs.events import EventType
 from tests.web_world import ADA, BOB, World, event_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response
 
+    from jobs.caller import Caller
     from jobs.ports import Topic
 
 
@@ -188,6 +190,47 @@ def test_only_who_is_an_event_source_is_let_back_without_an_error_while_the_bus_
     with reading(world, job_id, headers={"Accept": accept}) as reader:
         assert reader.response.status_code == status
     assert not world.hub._watchers  # noqa: SLF001 - that nothing is left is the promise
+
+
+class Away:
+    """jobs.ports.Authenticator that cannot look anybody up."""
+
+    def identify(self, token: str | None) -> Caller:
+        raise Unavailable("store", f"cannot look {token!r} up (test)")
+
+    def still_knows(self, caller: Caller) -> bool:
+        return bool(caller)
+
+
+@pytest.mark.parametrize(("accept", "status"), [("text/event-stream", 200), ("*/*", 503)])
+def test_an_event_source_whose_credential_cannot_be_looked_up_comes_back(
+    accept: str, status: int
+) -> None:
+    world = World(authenticator=Away())
+
+    answer = world.client.get("/v1/jobs/job_x/events", headers=ADA | {"Accept": accept})
+
+    assert answer.status_code == status
+    assert (answer.text == "retry: 1000\n\n") is (status == 200)
+    assert world.client.get("/v1/jobs", headers=ADA | {"Accept": accept}).status_code == 503
+
+
+def test_a_stream_ends_soon_after_its_credential_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "COMMENT_SECONDS", 0.01)
+    world = World()
+    job_id = world.submit()["id"]
+    answers = [True, False]
+
+    def still_knows(_: object, caller: Caller) -> bool:
+        return caller.user == "ada" and answers.pop(0)
+
+    monkeypatch.setattr(SettingsAuthenticator, "still_knows", still_knows)
+
+    with reading(world, job_id) as reader:
+        reader.next()
+        assert reader.rest() == []
+
+    assert answers == []
 
 
 def test_a_head_request_gets_the_headers_and_holds_nothing() -> None:

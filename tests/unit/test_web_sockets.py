@@ -6,6 +6,7 @@ import json
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from web.asyncapi import describe_events
 from web.job_json import JobWriter
 from web.job_reader import JobReaders
 from web.outbox import Outbox
-from web.sockets import MAX_SUBSCRIPTIONS, SUBSCRIBE_SECONDS, Conversation
+from web.sockets import LOOK_SECONDS, MAX_SUBSCRIPTIONS, SUBSCRIBE_SECONDS, Conversation
 from web.turns import Turns
 from web.wire import WireClosed
 
@@ -87,6 +88,7 @@ def talk(
     user: str | None = "ada",
     scopes: frozenset[Scope] = ALL_SCOPES,
     is_named: bool = True,
+    caller: Caller | None = None,
 ) -> ScriptedWire:
     """Hold one conversation from its beginning to its end."""
     world.events.close()  # so that listening only names the listener, and returns
@@ -105,7 +107,7 @@ def talk(
             ),
             turns=Turns(),
         ),
-        caller=None if user is None else Caller(user=UserId(user), scopes=scopes),
+        caller=caller or (None if user is None else Caller(user=UserId(user), scopes=scopes)),
         is_named=is_named,
         trace=a_trace(),
     ).hold()
@@ -610,6 +612,97 @@ class WriteOnly:
     def identify(self, token: str | None) -> Caller:
         assert token
         return Caller(user=UserId("ada"), scopes=frozenset({Scope.WRITE}))
+
+    def still_knows(self, caller: Caller) -> bool:
+        return caller.user == "ada"
+
+
+class Ending:
+    """jobs.ports.Authenticator whose credentials are over when the test says so."""
+
+    is_over = False
+    is_away = False
+
+    def identify(self, token: str | None) -> Caller:
+        if self.is_away:
+            raise Unavailable("store", f"cannot look {token!r} up (test)")
+        return Caller(user=UserId("ada"), key="lh_aaaaaaaa")
+
+    def still_knows(self, caller: Caller) -> bool:
+        return caller.key is not None and not self.is_over
+
+
+def passing(world: World, seconds: float) -> Callable[[], None]:
+    return lambda: world.clock.advance(timedelta(seconds=seconds))
+
+
+def test_a_socket_ends_when_its_token_is_over() -> None:
+    world = World()
+    over = world.clock.now() + timedelta(seconds=90)
+    caller = Caller(user=UserId("ada"), expires_at=over)
+
+    wire = talk(
+        world,
+        {"type": "ping"},
+        passing(world, 89),
+        {"type": "ping"},
+        passing(world, 1),
+        {"type": "ping"},
+        caller=caller,
+    )
+
+    assert [message["type"] for message in wire.sent] == ["pong", "pong", "error"]
+    assert wire.code == 4401
+    assert wire.timeouts[-1] == 1.0
+
+
+def test_a_newer_token_lets_a_socket_go_on() -> None:
+    world = World()
+    over = world.clock.now() + timedelta(seconds=90)
+
+    wire = talk(
+        world,
+        {"type": "ping"},
+        {"type": "auth", "token": TOKEN},
+        passing(world, 100),
+        {"type": "ping"},
+        caller=Caller(user=UserId("ada"), expires_at=over),
+    )
+
+    assert [message["type"] for message in wire.sent] == ["pong", "authenticated", "pong"]
+    assert wire.code is None
+
+
+def test_a_socket_ends_soon_after_its_key_was_revoked() -> None:
+    door = Ending()
+    world = World(authenticator=door)
+
+    def revoke() -> None:
+        door.is_over = True
+
+    wire = talk(
+        world,
+        {"type": "ping"},
+        revoke,
+        {"type": "ping"},  # nobody has looked yet
+        passing(world, LOOK_SECONDS),
+        {"type": "ping"},
+        caller=door.identify(TOKEN),
+    )
+
+    assert [message["type"] for message in wire.sent] == ["pong", "pong", "error"]
+    assert wire.code == 4401
+    assert LOOK_SECONDS in wire.timeouts
+
+
+def test_who_cannot_be_looked_up_is_told_1011_and_may_come_back() -> None:
+    door = Ending()
+    door.is_away = True
+
+    wire = talk(World(authenticator=door), {"type": "auth", "token": TOKEN}, user=None)
+
+    assert wire.sent[0]["code"] == "unavailable"
+    assert wire.code == 1011
 
 
 def test_who_subscribes_while_a_gap_is_told_of_hears_of_it_before_and_not_after(

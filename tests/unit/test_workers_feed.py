@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,14 +16,17 @@ from adapters.memory import (
     MemoryShardLeases,
     MemoryTaskQueue,
 )
+from adapters.memory_limits import MemoryOpenJobs
 from jobs.errors import Misconfigured, RecordUnreadable, Unavailable, UnreadRecord
 from jobs.feed_ports import ShardLeases
-from jobs.job import JobId, JobStatus
+from jobs.job import JobId, JobStatus, UserId
+from jobs.outcome import Cancelled
 from jobs.rejected import RejectedRecord
 from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import Checkpoint, Position, Shard, ShardId, Start, StreamName
 from jobs.task import Task
 from tests.builders import (
+    JOB_ID,
     NOW,
     RecordingLog,
     ShakyTaskQueue,
@@ -861,3 +864,24 @@ def test_work_that_is_too_old_is_left_to_the_sweep_and_counted() -> None:
     assert feed.left_to_sweep == 2
     assert log_of(parts).count("records_too_old") == 1
     assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_an_end_makes_room_for_another_job_and_holds_up_nothing(*, is_away: bool) -> None:
+    class OpenJobs(MemoryOpenJobs):
+        def remove(self, jobs: Iterable[tuple[UserId, JobId]]) -> None:
+            if is_away:
+                raise Unavailable("events", "away (test)")
+            super().remove(jobs)
+
+    open_jobs, leases = OpenJobs(ManualClock()), MemoryShardLeases()
+    store = MemoryJobStore()
+    store.add(a_job())
+    open_jobs.add(a_job().user, JOB_ID, most=1)
+    parts = feed_parts(leases, stream=store.stream, open_jobs=open_jobs)
+    store.change(a_job(), Cancelled(at=NOW, seq=2, steps=()))
+
+    drain(Feed(parts))
+
+    assert open_jobs.add(a_job().user, JobId("job_2"), most=1) is not is_away
+    assert saved(leases)

@@ -1,0 +1,153 @@
+"""The operator's commands on API keys: `longhaul keys create`, `list` and `revoke`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from adapters.clock import SystemChance, SystemClock
+from adapters.settings import read_settings
+from adapters.wiring import open_api_keys
+from jobs.caller import Scope
+from jobs.errors import InvalidRequest
+from jobs.job import UserId
+from jobs.keys import ENTROPY_BYTES, make_key, parse_prefix
+from jobs.times import written_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from jobs.keys import ApiKey
+
+_LIFETIME = re.compile(r"([0-9]{1,5})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LONGEST = timedelta(days=3650)
+_USUAL = frozenset({Scope.READ, Scope.WRITE})
+
+
+def add_key_commands(keys: argparse.ArgumentParser) -> None:
+    """Add what stands below `longhaul keys`."""
+    below = keys.add_subparsers(metavar="COMMAND", required=True)
+    create = below.add_parser("create", help="make a key and show it, this once only")
+    create.add_argument("--user", required=True, help="whose jobs it opens")
+    create.add_argument(
+        "--scope",
+        action="append",
+        dest="scopes",
+        choices=[scope.value for scope in Scope],
+        help="what it may do; repeatable (default jobs:read and jobs:write)",
+    )
+    create.add_argument(
+        "--expires-in", type=_lifetime, metavar="TIME", help="30m, 12h or 90d (default: never)"
+    )
+    create.add_argument("--label", default="", help="what it is for")
+    create.add_argument("--json", action="store_true", help="write JSON")
+    create.set_defaults(name="keys create", run=_create)
+    listed = below.add_parser("list", help="list the keys, without their secrets")
+    listed.add_argument("--user", help="those of one user")
+    listed.add_argument("--json", action="store_true", help="write JSON")
+    listed.set_defaults(name="keys list", run=_list)
+    revoke = below.add_parser("revoke", help="end a key for good")
+    revoke.add_argument("prefix", metavar="PREFIX", help="its first 11 letters, lh_...")
+    revoke.set_defaults(name="keys revoke", run=_revoke)
+
+
+def _lifetime(text: str) -> timedelta:
+    found = _LIFETIME.fullmatch(text)
+    lifetime = int(found[1]) * _UNITS[found[2]] if found else timedelta(0)
+    if not timedelta(0) < lifetime <= _LONGEST:
+        raise argparse.ArgumentTypeError("must be such as 30m, 12h or 90d, ten years at most")
+    return lifetime
+
+
+def _create(options: argparse.Namespace) -> int:
+    made = make_key(
+        user=options.user,
+        scopes=frozenset(map(Scope, options.scopes)) if options.scopes else _USUAL,
+        label=options.label,
+        lifetime=options.expires_in,
+        entropy=SystemChance().entropy(ENTROPY_BYTES),
+        now=SystemClock().now(),
+    )
+    open_api_keys(read_settings(os.environ)).add(made.key)
+    if options.json:
+        _write({"key": made.token, **_whole(made.key)})
+    else:
+        sys.stdout.write(f"{made.token}\n")
+        sys.stderr.write(f"key {made.key.prefix} of {made.key.user}; it is not shown again\n")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    user = None if options.user is None else UserId(options.user)
+    found = open_api_keys(read_settings(os.environ)).find(user)
+    if options.json:
+        _write([_whole(key) for key in found])
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _table(found)))
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    prefix = parse_prefix(options.prefix)
+    if prefix is None:
+        raise InvalidRequest("a key's prefix is lh_ and 8 letters")  # it may be a secret: no echo
+    key = open_api_keys(read_settings(os.environ)).revoke(prefix, SystemClock().now())
+    if key is None or key.revoked_at is None:
+        raise InvalidRequest(f"no key {prefix}")
+    sys.stdout.write(
+        f"key {prefix} of {key.user} is revoked since {written_time(key.revoked_at)}\n"
+    )
+    return 0
+
+
+def _table(keys: Sequence[ApiKey]) -> Iterator[str]:
+    if not keys:
+        yield "no keys"
+        return
+    rows: list[tuple[str, ...]] = [
+        ("KEY", "USER", "SCOPES", "CREATED", "EXPIRES", "REVOKED", "LABEL"),
+        *(
+            (
+                f"{key.prefix}...{key.last_four}",
+                key.user,
+                ",".join(sorted(key.scopes)),
+                written_time(key.created_at),
+                _time(key.expires_at) or "never",
+                _time(key.revoked_at) or "-",
+                key.label or "-",
+            )
+            for key in keys
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _whole(key: ApiKey) -> dict[str, object]:
+    return {
+        "prefix": key.prefix,
+        "user": key.user,
+        "scopes": sorted(key.scopes),
+        "label": key.label,
+        "last_four": key.last_four,
+        "created_at": written_time(key.created_at),
+        "expires_at": _time(key.expires_at),
+        "revoked_at": _time(key.revoked_at),
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else written_time(at)
+
+
+def _write(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
