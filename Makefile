@@ -8,7 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-NODE_READY := tests/node_modules/.ready
+JS_CLIENT := clients/javascript
+NODE_READY := tests/node_modules/.ready $(JS_CLIENT)/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
 
@@ -23,11 +24,11 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 	@PYTHON="$(PYTHON)" bash deploy/local/setup.sh "$(VENV)"
 	@touch $@
 
-# For the tests alone; everything else does without Node.
-$(NODE_READY): tests/package.json tests/package-lock.json
+# For checks and tests alone; everything else does without Node.
+%/node_modules/.ready: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "setup: no npm on PATH: apt-get install npm (the tests need it)" >&2; exit 1; }
-	@echo "setup: installing the tests' locked npm packages" >&2
-	@npm ci --prefix tests --silent --no-audit --no-fund --ignore-scripts
+	@echo "setup: installing the locked npm packages of $*" >&2
+	@npm ci --prefix $* --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 .PHONY: run
@@ -39,11 +40,12 @@ demo: $(READY)  ## Run one real job through the whole system and show it
 	@exec python -m deploy.local.demo
 
 .PHONY: check
-check: $(READY)  ## Lint, types, layers: what CI checks before the tests
+check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the tests
 	@ruff check .
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-cache
+	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
 
 # Each worker has stand-ins of its own; one that has finished takes tests from the other.
 WORKERS ?= 2
@@ -92,4 +94,4 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and the stand-ins' data
-	rm -rf $(VENV) tests/node_modules .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(dir $(NODE_READY)) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
