@@ -4,6 +4,7 @@ import { backOff } from "./waiting.js";
 
 const OPENS_WITHIN_MS = 15_000;
 const PING_EVERY_MS = 25_000;
+const TRIES = 3; // to open one at all, where there is another way
 
 /**
  * @typedef {object} Connection What a page may show about its connection.
@@ -20,6 +21,7 @@ const PING_EVERY_MS = 25_000;
  * @property {() => void} onOpen
  * @property {(message: any) => void} onMessage
  * @property {(error: unknown) => void} onRefused Nothing more will come.
+ * @property {boolean} [hasAnotherWay] Where none opens, say so: a proxy may let none through.
  */
 
 /** One WebSocket that comes back by itself for as long as it is wanted, as the close codes say. */
@@ -43,6 +45,7 @@ export class LiveSocket {
   #isOpen = false;
   #turn = 0; // tells a connection that is being made from a later one
   #retries = 0;
+  #hasBeenOpen = false;
   #wasRefused = false;
   #hasAnswered = false;
   #isQuiet = false;
@@ -58,6 +61,7 @@ export class LiveSocket {
     if (this.#isWanted) return;
     this.#isWanted = true;
     this.#retries = 0;
+    this.#hasBeenOpen = false;
     this.#wasRefused = false;
     void this.#open();
   }
@@ -104,7 +108,7 @@ export class LiveSocket {
     this.#timer = setTimeout(() => this.#closed(CUT, ""), OPENS_WITHIN_MS);
     socket.onopen = () => {
       clearTimeout(this.#timer);
-      this.#isOpen = true;
+      this.#isOpen = this.#hasBeenOpen = true;
       this.#tell({ state: "open" });
       this.#watchOver();
       this.#ears.onOpen();
@@ -146,6 +150,9 @@ export class LiveSocket {
     const isSecondRefusal = this.#wasRefused || !this.#terms.hasKey;
     if (next === "give up" || (next === "with a new credential" && isSecondRefusal)) {
       return this.#giveUp(refusedBy(code, reason));
+    }
+    if (this.#ears.hasAnotherWay && !this.#hasBeenOpen && this.#retries + 1 >= TRIES) {
+      return this.#giveUp(new LonghaulError("no WebSocket opens here", { code: "no_websocket" }));
     }
     if (next === "with a new credential") this.#wasRefused = true;
     const isSoon = next !== "with back-off" && this.#retries === 0;

@@ -41,7 +41,8 @@ export class Longhaul {
     const sockets = Socket
       ? { connect: () => openSocket(Socket, requests), hasKey: requests.hasKey, onConnection }
       : null;
-    this.#follower = sockets ? new Subscriptions(sockets) : new EventStreams(requests);
+    const streams = new EventStreams(requests);
+    this.#follower = sockets ? new Subscriptions(sockets, streams) : streams;
     this.#overview = sockets ? new Overview(sockets) : null;
     this.jobs = new Jobs(requests, this.#follower);
     this.uploads = new Uploads(requests);

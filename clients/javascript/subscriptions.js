@@ -5,6 +5,7 @@ import { LiveSocket } from "./live_socket.js";
 import { backOff } from "./waiting.js";
 
 /**
+ * @import { Follower } from "./jobs.js"
  * @import { SocketTerms } from "./live_socket.js"
  * @import { JobEvent } from "./types.js"
  */
@@ -14,15 +15,24 @@ const LONGEST_ID = 100; // characters that the server repeats in an error
 const LINGER_MS = 1_000; // a component that is made anew finds its socket still open
 const PASSING = new Set(["unavailable", "internal_error"]);
 
-/** Follows jobs over one shared WebSocket; every hundred jobs more take one more. */
+/**
+ * Follows jobs over one shared WebSocket; every hundred jobs more take one more. Where none opens,
+ * because a proxy or a policy lets none through, it follows them the other way.
+ */
 export class Subscriptions {
-  /** @param {SocketTerms} terms */
-  constructor(terms) {
+  /**
+   * @param {SocketTerms} terms
+   * @param {Follower} otherWay
+   */
+  constructor(terms, otherWay) {
     this.#terms = terms;
+    this.#otherWay = otherWay;
   }
 
   /** @type {SocketTerms} */
   #terms;
+  /** @type {Follower} */
+  #otherWay;
   /** @type {Line[]} */
   #lines = [];
 
@@ -43,9 +53,13 @@ export class Subscriptions {
     line.join(jobId, reader);
     try {
       yield* reader.channel.read(signal);
+      return;
+    } catch (error) {
+      if (!(error instanceof LonghaulError && error.code === "no_websocket")) throw error;
     } finally {
       line.leave(jobId, reader);
     }
+    yield* this.#otherWay.follow(jobId, reader.seq, signal);
   }
 
   close() {
@@ -92,6 +106,7 @@ class Line {
       onOpen: () => this.#askAnew(),
       onMessage: (message) => this.#take(message),
       onRefused: (error) => this.#end(error),
+      hasAnotherWay: true,
     });
   }
 

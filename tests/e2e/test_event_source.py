@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.browser import open_page
 from tests.stack import wait_until
 from tests.watcher_stage import open_stage
 from tests.watchers_life import WatchersLife
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
     from tests.stack import Clients, LocalStack
     from tests.watcher_stage import Stage
 
-# Nothing but what the page itself asks for leaves the browser.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
 LISTEN = """jobId => {
     window.told = [];
     window.source = new EventSource(`/v1/jobs/${jobId}/events`);
@@ -48,13 +37,8 @@ def stage(
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is not installed"
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=QUIET) as browser,
-    ):
-        yield browser.new_page()
+    with open_page() as opened:
+        yield opened
 
 
 def told(page: Page) -> list[dict[str, Any]]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.free_ports import free_base
 from tests.node_tests import node_tests, run_node
-from tests.stack import BIN, Program, answers, clean_environ
+from tests.stack import clean_environ
+from tests.watcher_stage import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,39 +21,6 @@ if TYPE_CHECKING:
     from tests.stack import LocalStack, System
 
 KEYS = {"ada": "key-of-ada-0123456789", "bob": "key-of-bob-0123456789"}
-
-
-class WebProcess:
-    """A web process of the stack that asks for keys, on a port that it keeps."""
-
-    def __init__(self, stand_ins: LocalStack, folder: Path) -> None:
-        port = free_base(1)
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = folder / "web-with-keys.log"
-        self._environ = {
-            **clean_environ(),
-            **stand_ins.environ,
-            "PORT": str(port),
-            "LONGHAUL_API_KEYS": ",".join(f"{user}:{key}" for user, key in KEYS.items()),
-        }
-        self._turn = threading.Lock()
-        self._program: Program | None = None
-
-    def start(self) -> None:
-        command = (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app")
-        self._program = Program(command, environ=self._environ, log=self._log)
-        self._program.wait_for(lambda: answers(f"{self.url}/readyz"), "the web process is ready")
-
-    def kill(self) -> None:
-        if self._program is not None:
-            self._program.kill()
-            self._program = None
-
-    def replace(self) -> None:
-        """Kill it without warning, and start another one in its place."""
-        with self._turn:
-            self.kill()
-            self.start()
 
 
 @contextmanager
@@ -87,10 +54,19 @@ def environ(
     stand_ins: LocalStack,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, str]]:
-    web = WebProcess(stand_ins, tmp_path_factory.mktemp("web"))
+    keys = {"LONGHAUL_API_KEYS": ",".join(f"{user}:{key}" for user, key in KEYS.items())}
+    web = Web(
+        {**clean_environ(), **stand_ins.environ, **keys},
+        tmp_path_factory.mktemp("javascript-client") / "web.log",
+    )
+
+    def replace() -> None:
+        web.kill()
+        web.start()
+
     try:
         web.start()
-        with on_call(web.replace) as control:
+        with on_call(replace) as control:
             yield {
                 "LONGHAUL_TEST_URL": web.url,
                 "LONGHAUL_TEST_KEY": KEYS["ada"],

@@ -235,3 +235,24 @@ test("who watches all hears each event once, and of what may be missing", async 
 
   assert.deepEqual([told, opened.length], [[1, 2, 3], 2]);
 });
+
+test("where no WebSocket opens, events come by server-sent events", async () => {
+  const { url } = await standIn({
+    answer: (request, response) => {
+      if (request.url !== "/v1/jobs/job_1/events?after=0") return response.writeHead(204).end();
+      response.end(story("job_1").map((told) => `id: ${told.seq}\ndata: ${JSON.stringify(told)}\n\n`).join(""));
+    },
+  });
+  let tries = 0;
+  class Blocked extends WebSocket {
+    constructor() {
+      super("ws://127.0.0.1:1");
+      tries += 1;
+    }
+  }
+  const client = new Longhaul({ baseUrl: url, WebSocket: /** @type {any} */ (Blocked) });
+
+  assert.deepEqual(await numbers(client.jobs.stream("job_1")), [1, 2, 3, 4]);
+  assert.equal(tries, 3);
+  client.close();
+});
