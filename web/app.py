@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from jobs.errors import LonghaulError
 from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
+from web.console_routes import ConsoleRoutes
 from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
 from web.health_routes import HealthRoutes
@@ -51,6 +52,7 @@ def create_app(parts: WebParts) -> Flask:
         *UploadRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),
         *AsyncApiRoutes().routes(),
+        *ConsoleRoutes(parts.objects).routes(),
         *sockets.routes(),
     )
     add_routes(app, routes, parts)
