@@ -78,6 +78,29 @@ DROP = """(bytes) => {
 }"""
 
 
+# Paints a text whole and as it grows; gives the tags of both, and whether the code is all there.
+PAINT = """async (text) => {
+    const { MarkdownPainter } = await import("/static/console/painters.js");
+    const paint = (pieces) => {
+        const home = document.createElement("div");
+        const painter = new MarkdownPainter(home);
+        for (let end = pieces; end < text.length; end += pieces) {
+            painter.paint(text.slice(0, end), false);
+        }
+        for (let turn = 0; turn < 10_000 && !painter.paint(text, true); turn += 1);
+        return home;
+    };
+    return [text.length, 97, 5000].map((pieces) => {
+        const home = paint(pieces);
+        return {
+            tags: [...home.children].map((one) => one.tagName.toLowerCase())
+                .filter((tag, place, all) => tag !== all[place - 1]).join(" "),
+            code: [...home.querySelectorAll("code")].map((one) => one.textContent).join("\\n"),
+        };
+    });
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
@@ -261,6 +284,18 @@ def test_a_text_never_becomes_markup(page: Page) -> None:
     ]
     assert {one.get_attribute("rel") for one in links.all()} == {"noopener noreferrer nofollow"}
     assert shown(page) == evil
+
+
+@pytest.mark.parametrize("lines", [3, 20_000])
+def test_markdown_is_the_same_however_it_comes(page: Page, lines: int) -> None:
+    code = "\n".join(f"x = {number}" for number in range(lines))
+    text = f"# Title\n\nWords\n- one\n  1. two\n\n|a|b|\n|-|-|\n|1|2|\n\n```py\n{code}\n```\n> end"
+
+    painted = page.evaluate(PAINT, text if lines == 3 else f"{text}\n\nmore")
+
+    last = "blockquote div" if lines == 3 else "blockquote p div"
+    tags = f"h3 p ul div pre {last}"
+    assert painted == [{"tags": tags, "code": code}] * 3
 
 
 def test_a_long_result_comes_from_the_object_store(page: Page) -> None:

@@ -16,6 +16,7 @@ const LONGEST_CHUNK = 32 * 1024;
 /** @implements {Painter} */
 export class MarkdownPainter {
   #done = 0;
+  #fence = ""; // the line that began the code of which a part is painted already
   #tail = h("div", { class: "tail" });
 
   /** @param {HTMLElement} home Empty. */
@@ -29,17 +30,15 @@ export class MarkdownPainter {
    */
   paint(text, isWhole) {
     const until = performance.now() + FRAME_MS;
-    const stretch = text.slice(this.#done, this.#done + WINDOW);
+    const stretch = this.#fence + text.slice(this.#done, this.#done + WINDOW);
     const isLast = this.#done + WINDOW >= text.length;
     const lines = stretch.split("\n");
     if (!(isWhole && isLast)) lines.pop(); // half a line
-    let taken = this.#commit(lines, until, isWhole && isLast);
-    if (taken === 0 && !isLast && performance.now() < until) {
-      taken = this.#force(stretch); // one block that is longer than the window
-    }
-    this.#done += taken;
-    if (taken > 0 && !isLast) this.#tail.textContent = ""; // the next frame goes on
-    else this.#showTail(text.slice(this.#done, this.#done + WINDOW));
+    const taken = this.#commit(lines, until, isWhole && isLast);
+    if (taken > 0) this.#advance(taken, "");
+    else if (!isLast) this.#force(stretch, lines); // one block that is longer than the window
+    if (!isLast) this.#tail.textContent = ""; // the next frame goes on
+    else this.#showTail(this.#fence + text.slice(this.#done, this.#done + WINDOW));
     return isLast && (!isWhole || this.#done >= text.length);
   }
 
@@ -66,11 +65,28 @@ export class MarkdownPainter {
     return taken;
   }
 
-  /** @param {string} stretch */
-  #force(stretch) {
-    const end = stretch.lastIndexOf("\n", LONGEST_CHUNK) + 1 || LONGEST_CHUNK;
-    this.#tail.before(h("p", { class: "long" }, stretch.slice(0, end)));
-    return end;
+  /**
+   * @param {string} stretch
+   * @param {string[]} lines
+   */
+  #force(stretch, lines) {
+    const isCode = lines.length > 0 && blockAt(lines, 0).kind === "fence";
+    const opening = isCode ? `${lines[0]}\n` : "";
+    const line = stretch.lastIndexOf("\n", LONGEST_CHUNK) + 1;
+    const end = line > opening.length ? line : LONGEST_CHUNK;
+    const part = stretch.slice(0, end);
+    const node = isCode ? build("fence", part.trimEnd().split("\n")) : h("p", { class: "long" }, part);
+    if (node) this.#tail.before(node);
+    this.#advance(end, opening);
+  }
+
+  /**
+   * @param {number} taken
+   * @param {string} fence What was taken went on from the old one; what follows goes on from this one.
+   */
+  #advance(taken, fence) {
+    this.#done += taken - this.#fence.length;
+    this.#fence = fence;
   }
 
   /** @param {string} rest */
