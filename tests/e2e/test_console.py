@@ -177,6 +177,7 @@ def test_one_click_streams_an_answer(page: Page) -> None:
 
     wait_for_status(page, "Completed")
     expect(page.locator("#answer h4")).not_to_have_count(0)
+    expect(page.locator("#timeline-picture svg")).to_be_visible()
     page.screenshot(path=SHOTS / "completed-light.png", full_page=True)
     assert shown(page) == job_of(page)["result"]["text"]
 

@@ -93,6 +93,6 @@ export class Timeline {
     const width = Math.floor(this.#picture.clientWidth);
     if (width === 0) return;
     const drawn = drawTimeline(this.#steps, Date.now(), width);
-    this.#picture.replaceChildren(drawn ?? h("p", { class: "hint" }, "Nothing has happened yet."));
+    this.#picture.replaceChildren(drawn ?? h("p", { class: "hint" }, "Reading the steps…"));
   }
 }
