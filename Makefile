@@ -46,6 +46,7 @@ check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the
 	@mypy
 	@lint-imports --no-cache
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
+	@$(JS_CLIENT)/node_modules/.bin/tsc -p web/console
 
 # Each worker has stand-ins of its own; one that has finished takes tests from the other.
 WORKERS ?= 2

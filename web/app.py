@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from jobs.errors import LonghaulError
 from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
+from web.console_routes import ConsoleRoutes
 from web.cors import Cors
 from web.delivery_routes import DeliveryRoutes
 from web.event_routes import EventRoutes
@@ -61,6 +62,7 @@ def create_app(parts: WebParts) -> Flask:
         *AsyncApiRoutes().routes(),
         *OpenApiRoutes().routes(),
         *StaticRoutes().routes(),
+        *ConsoleRoutes(parts.objects).routes(),
         *sockets.routes(),
     )
     add_routes(app, routes, parts)

@@ -24,11 +24,10 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
-_CONTENT_TYPES = {
+CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -58,9 +57,12 @@ class StaticRoutes:
         return page_response(file.content, content_type=file.content_type)
 
 
-def page_response(content: bytes, *, content_type: str = _CONTENT_TYPES[".html"]) -> Response:
+def page_response(
+    content: bytes, *, content_type: str = CONTENT_TYPES[".html"], policy: str = _POLICY
+) -> Response:
     """Answer with a page or a part of one; a browser asks each time whether it has changed."""
     response = Response(content, content_type=content_type, headers=_HEADERS)
+    response.headers["Content-Security-Policy"] = policy
     response.headers["Cache-Control"] = "no-cache"
     response.set_etag(hashlib.sha256(content).hexdigest()[:32])
     response.make_conditional(request)
@@ -71,7 +73,7 @@ def page_response(content: bytes, *, content_type: str = _CONTENT_TYPES[".html"]
 def _static_files() -> Mapping[str, _File]:
     """Read what is installed; a file of a kind that is not known here is not served."""
     return {
-        entry.name: _File(content=entry.read_bytes(), content_type=_CONTENT_TYPES[suffix])
+        entry.name: _File(content=entry.read_bytes(), content_type=CONTENT_TYPES[suffix])
         for entry in files("web").joinpath("static").iterdir()
-        if (suffix := "." + entry.name.rpartition(".")[2]) in _CONTENT_TYPES
+        if (suffix := "." + entry.name.rpartition(".")[2]) in CONTENT_TYPES
     }

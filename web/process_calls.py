@@ -107,3 +107,37 @@ STATIC = Call(
     },
     refusals=(FileNotThere,),
 )
+
+CONSOLE = Call(
+    operation="get_console",
+    tag=TAG,
+    summary="Show the console",
+    description="A page on which jobs are submitted and watched.",
+    parameters=(_KNOWN,),
+    answers=DOCS.answers,
+)
+
+CONSOLE_FILE = Call(
+    operation="get_console_file",
+    tag=TAG,
+    summary="Give a file of the console",
+    parameters=(
+        Parameter(
+            name="folder",
+            place="path",
+            description="`console`, or `longhaul` for the JavaScript client",
+            schema={"type": "string", "minLength": 1},
+            example="console",
+        ),
+        Parameter(
+            name="name",
+            place="path",
+            description="the file's name",
+            schema={"type": "string", "minLength": 1},
+            example="console.css",
+        ),
+        _KNOWN,
+    ),
+    answers=STATIC.answers,
+    refusals=(FileNotThere,),
+)

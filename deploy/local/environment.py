@@ -139,6 +139,7 @@ def plan(environ: Mapping[str, str]) -> LocalPlan:
         additions={
             **{ENDPOINT_VARIABLE[part]: stand_in_address(part, ports) for part in unnamed},
             **_for_aws_stand_ins(environ, unnamed),
+            **_for_the_console(environ, unnamed, ports),
             **_past_the_proxy(environ, stand_ins),
             **always,
         },
@@ -252,6 +253,16 @@ def _for_aws_stand_ins(environ: Mapping[str, str], unnamed: list[Part]) -> dict[
         ours = {"LONGHAUL_BUCKET": "longhaul-local", "LONGHAUL_ALLOW_ANONYMOUS": "true"}
         additions |= {name: value for name, value in ours.items() if not environ.get(name)}
     return additions
+
+
+def _for_the_console(
+    environ: Mapping[str, str], unnamed: list[Part], ports: Ports
+) -> dict[str, str]:
+    """Let the console, whose page is of another origin than the bucket, upload and read there."""
+    if Part.S3 not in unnamed or environ.get("LONGHAUL_ALLOWED_ORIGINS"):
+        return {}
+    origins = (f"http://{host}:{ports.web}" for host in (HOST, "localhost"))
+    return {"LONGHAUL_ALLOWED_ORIGINS": ",".join(origins)}
 
 
 def _past_the_proxy(environ: Mapping[str, str], stand_ins: tuple[StandIn, ...]) -> dict[str, str]:

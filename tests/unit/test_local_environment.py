@@ -40,6 +40,7 @@ def test_an_empty_environment_gets_every_stand_in_on_loopback() -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "LONGHAUL_BUCKET": "longhaul-local",
         "LONGHAUL_ALLOW_ANONYMOUS": "true",
+        "LONGHAUL_ALLOWED_ORIGINS": "http://127.0.0.1:5000,http://localhost:5000",
         "LONGHAUL_FEED_READS_PER_SECOND": "100",
         "LONGHAUL_LOG_FORMAT": "console",
         "PORT": "5000",

@@ -273,7 +273,7 @@ def test_text_may_hold_any_unicode_even_nul() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("GET", "/", 404, None),
+        ("GET", "/nothing", 404, None),
         ("GET", "/v1/jobs/", 404, None),
         ("GET", "//v1/jobs", 404, None),
         ("POST", "/v1/nowhere", 404, None),

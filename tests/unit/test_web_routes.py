@@ -16,7 +16,17 @@ from web.routes import Route, routes_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OPEN = {"healthz", "readyz", "asyncapi", "openapi", "docs", "static", "no_watch"}
+OPEN = {
+    "healthz",
+    "readyz",
+    "asyncapi",
+    "openapi",
+    "docs",
+    "static",
+    "console",
+    "console_file",
+    "no_watch",
+}
 ROUTES = routes_of(World().app)
 GUARDED = [route for route in ROUTES if route.scope is not None]
 OF_ONE_JOB = [route for route in GUARDED if "<job_id>" in route.path]

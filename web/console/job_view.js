@@ -1,0 +1,187 @@
+import { isTerminalStatus } from "/static/longhaul/longhaul.js";
+import { Answer } from "./answer.js";
+import { byId, setText } from "./dom.js";
+import { problemNodes, showFacts } from "./job_facts.js";
+import { Timeline } from "./timeline.js";
+import { duration, statusWord, titleOf, wholeDuration } from "./words.js";
+
+/**
+ * @import { Longhaul, JobWatch } from "/static/longhaul/longhaul.js"
+ * @import { JobSnapshot } from "/static/longhaul/watch.js"
+ */
+
+const TICK_MS = 250;
+
+/** One job: its state, its text as it comes, its timeline. */
+export class JobView {
+  #title = byId("job-title", HTMLElement);
+  #status = byId("job-status", HTMLElement);
+  #attempt = byId("job-attempt", HTMLElement);
+  #clock = byId("job-clock", HTMLElement);
+  #wait = byId("job-wait", HTMLElement);
+  #parts = byId("job-parts", HTMLElement);
+  #problem = byId("job-problem", HTMLElement);
+  #skeleton = byId("skeleton", HTMLElement);
+  #none = byId("answer-none", HTMLElement);
+  #cancel = byId("cancel", HTMLButtonElement);
+  #redrive = byId("redrive", HTMLButtonElement);
+  #timeline = new Timeline();
+  /** @type {JobWatch | null} */
+  #watch = null;
+  /** @type {() => void} */
+  #leave = () => {};
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #ticking;
+  /** What was told last, so that only what is new is told. */
+  #told = "";
+  #moment = "";
+
+  /**
+   * @param {object} terms
+   * @param {(what: string) => void} terms.announce
+   * @param {(error: unknown) => void} terms.onRefused
+   */
+  constructor({ announce, onRefused }) {
+    this.#announce = announce;
+    this.#onRefused = onRefused;
+    this.#answer = new Answer(announce);
+    this.#cancel.addEventListener("click", () => this.#act(this.#cancel, () => this.#watch?.cancel()));
+    this.#redrive.addEventListener("click", () => this.#act(this.#redrive, () => this.#watch?.redrive()));
+  }
+
+  /** @type {(what: string) => void} */
+  #announce;
+  /** @type {(error: unknown) => void} */
+  #onRefused;
+  /** @type {Answer} */
+  #answer;
+
+  /**
+   * @param {Longhaul} client
+   * @param {string} jobId
+   */
+  open(client, jobId) {
+    this.close();
+    this.#told = this.#moment = "";
+    this.#answer.clear(jobId);
+    byId("facts", HTMLElement).replaceChildren();
+    this.#timeline.open(client.jobs, jobId);
+    const watch = (this.#watch = client.jobs.watch(jobId));
+    this.#leave = watch.subscribe(() => this.#show(watch.getSnapshot()));
+    this.#ticking = setInterval(() => this.#tick(watch.getSnapshot()), TICK_MS);
+    this.#show(watch.getSnapshot());
+  }
+
+  close() {
+    this.#leave();
+    this.#leave = () => {};
+    this.#watch = null;
+    clearInterval(this.#ticking);
+    this.#timeline.close();
+  }
+
+  /** @param {Readonly<JobSnapshot>} seen */
+  #show(seen) {
+    const { job, status, text, error, isEnded } = seen;
+    setText(this.#title, job ? titleOf(job) : "Job");
+    document.title = job ? `${titleOf(job)} – Longhaul` : "Longhaul";
+    this.#status.dataset.status = status ?? "";
+    setText(this.#status, statusWord(status));
+    setText(byId("job-model", HTMLElement), job?.model ?? "");
+    this.#showAttempt(seen);
+    this.#showParts(seen);
+    this.#showProblem(seen);
+    this.#answer.show(text, { isWhole: isEnded });
+    this.#skeleton.hidden = text !== "" || isEnded || error instanceof Error;
+    this.#none.hidden = text !== "" || !isEnded;
+    this.#cancel.hidden = status === null || isTerminalStatus(status);
+    this.#redrive.hidden = !["FAILED", "EXPIRED", "CANCELLED"].includes(status ?? "");
+    if (job) showFacts(job);
+    this.#tick(seen);
+    this.#note(seen);
+  }
+
+  /** @param {Readonly<JobSnapshot>} seen */
+  #showAttempt({ job, status, attempt }) {
+    const most = job?.max_attempts ?? 0;
+    const number = Math.max(attempt, status === "RUNNING" || status === "PENDING_RETRY" ? 1 : 0);
+    setText(this.#attempt, number > 0 && most > 0 ? `Attempt ${number} of ${Math.max(number, most)}` : "");
+  }
+
+  /** @param {Readonly<JobSnapshot>} seen */
+  #showParts({ progress, isEnded }) {
+    this.#parts.hidden = progress === null || isEnded;
+    if (progress === null) return;
+    const bar = byId("parts", HTMLProgressElement);
+    bar.max = Math.max(1, progress.total);
+    bar.value = progress.done;
+    setText(byId("parts-text", HTMLElement), `${progress.done} of ${progress.total} read`);
+  }
+
+  /** @param {Readonly<JobSnapshot>} seen */
+  #showProblem({ error, status, job }) {
+    const isShown = error !== null && status !== "PENDING_RETRY";
+    this.#problem.hidden = !isShown;
+    if (!isShown || error === null) return;
+    if (error instanceof Error) this.#onRefused(error);
+    const traceId = error instanceof Error && "traceId" in error ? String(error.traceId ?? "") : job?.trace_id;
+    this.#problem.replaceChildren(...problemNodes(error, traceId));
+  }
+
+  /** What changes by time alone. @param {Readonly<JobSnapshot>} seen */
+  #tick({ job, status, error, retryAt, isEnded }) {
+    const isWaiting = status === "PENDING_RETRY" && retryAt !== null;
+    this.#wait.hidden = !isWaiting;
+    if (isWaiting) {
+      const left = Math.ceil((retryAt - Date.now()) / 1000) * 1000;
+      setText(byId("job-wait-why", HTMLElement), `${sentence(error?.message ?? "The attempt failed")} Next attempt`);
+      setText(byId("job-wait-timer", HTMLElement), left > 0 ? `in ${wholeDuration(left)}` : "now");
+    }
+    if (!job) return setText(this.#clock, "");
+    const end = job.ended_at ? Date.parse(job.ended_at) : isEnded ? null : Date.now();
+    const word = job.ended_at ? duration : wholeDuration; // fractions only where they stand still
+    if (end !== null) setText(this.#clock, word(end - Date.parse(job.created_at)));
+  }
+
+  /**
+   * Tell who listens what has happened, and read the steps anew; the text itself is not told.
+   *
+   * @param {Readonly<JobSnapshot>} seen
+   */
+  #note({ status, attempt, text, error, retryAt, job }) {
+    if (status === null) return;
+    const moment = `${status} ${attempt} ${text !== ""} ${job?.ended_at ?? ""} ${job?.result?.bytes ?? ""}`;
+    if (moment !== this.#moment) this.#timeline.reread();
+    this.#moment = moment;
+    const told = `${status} ${attempt}`;
+    if (told === this.#told) return;
+    this.#told = told;
+    const after = status === "PENDING_RETRY" && retryAt !== null ? wholeDuration(retryAt - Date.now()) : "";
+    const why = error?.message ? `: ${error.message}` : "";
+    if (status === "PENDING_RETRY") {
+      this.#announce(`${sentence(`Attempt ${attempt} failed${why}`)} Next attempt in ${after}`);
+    } else if (status === "RUNNING") this.#announce(`Job is running, attempt ${Math.max(1, attempt)}`);
+    else this.#announce(`Job: ${statusWord(status)}${why}`);
+  }
+
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {() => Promise<unknown> | undefined} verb
+   */
+  async #act(button, verb) {
+    button.disabled = true;
+    try {
+      await verb();
+      this.#title.focus(); // the button goes with the state that it was for
+    } catch (error) {
+      this.#problem.hidden = false;
+      const trace = error instanceof Error && "traceId" in error ? String(error.traceId ?? "") : "";
+      this.#problem.replaceChildren(...problemNodes(/** @type {Error} */ (error), trace));
+    } finally {
+      button.disabled = false;
+    }
+  }
+}
+
+/** @param {string} words */
+const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);

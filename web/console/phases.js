@@ -1,0 +1,104 @@
+/**
+ * What a job did when, out of its timeline's steps: pure.
+ *
+ * @import { Timeline } from "/static/longhaul/types.js"
+ *
+ * @typedef {"queued" | "prepared" | "waited" | "wrote" | "parts" | "backed-off" | "stored"} PhaseKind
+ *
+ * @typedef {object} Phase
+ * @property {PhaseKind} kind
+ * @property {number | null} attempt
+ * @property {number} from In milliseconds since 1970.
+ * @property {number} to
+ * @property {boolean} isOpen It goes on.
+ * @property {string | null} error With which it ended.
+ *
+ * @typedef {{label: string, phases: Phase[]}} Row Phases that follow each other without anything between.
+ */
+
+/** Which phase a step begins. @type {Record<string, PhaseKind | null>} */
+const BEGINS = {
+  accepted: "queued",
+  redriven: "queued",
+  interrupted: "queued",
+  gathered: "queued",
+  claimed: "prepared",
+  invoked: "waited",
+  first_token: "wrote",
+  divided: "parts",
+  stored: "stored",
+  retrying: "backed-off",
+  completed: null,
+  failed: null,
+  cancelled: null,
+  expired: null,
+};
+
+/**
+ * @param {Timeline["steps"]} steps
+ * @param {number} now Where a phase that goes on is drawn to.
+ * @returns {Phase[]}
+ */
+export function phasesOf(steps, now) {
+  /** @type {Phase[]} */
+  const phases = [];
+  /** @type {Phase | null} */
+  let open = null;
+  for (const { step, at, attempt, error } of steps) {
+    const kind = BEGINS[step];
+    if (kind === undefined) continue;
+    const from = Date.parse(at);
+    if (open !== null) phases.push({ .../** @type {Phase} */ (open), to: from, isOpen: false, error });
+    open = kind && { kind, attempt, from, to: from, isOpen: true, error: null };
+  }
+  if (open !== null) phases.push({ .../** @type {Phase} */ (open), to: Math.max(now, open.from) });
+  return phases;
+}
+
+/**
+ * Put what belongs to one attempt into one row.
+ *
+ * @param {Phase[]} phases
+ * @returns {Row[]}
+ */
+export function rowsOf(phases) {
+  /** @type {Row[]} */
+  const rows = [];
+  for (const phase of phases) {
+    const label = labelOf(phase);
+    const last = rows.at(-1);
+    if (last?.label === label) last.phases.push(phase);
+    else rows.push({ label, phases: [phase] });
+  }
+  return rows;
+}
+
+/** @param {Phase} phase */
+function labelOf({ kind, attempt }) {
+  switch (kind) {
+    case "queued":
+      return "Queued";
+    case "prepared":
+      return "Prepared";
+    case "waited":
+    case "wrote":
+      return `Attempt ${attempt ?? ""}`.trim();
+    case "parts":
+      return "Parts";
+    case "backed-off":
+      return "Back-off";
+    case "stored":
+      return "Stored";
+  }
+}
+
+/** @type {Record<PhaseKind, string>} */
+export const PHASE_WORDS = {
+  queued: "in the queue",
+  prepared: "claimed, before the call",
+  waited: "waiting for the first token",
+  wrote: "writing",
+  parts: "reading the parts",
+  "backed-off": "waiting for the next attempt",
+  stored: "being stored",
+};
