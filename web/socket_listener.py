@@ -84,7 +84,8 @@ class SocketListener:
     def subscribe(self, job_id: JobId, *, after: int | None) -> None:
         """Watch a job: first listen, then read row and log, so that nothing falls in between.
 
-        Without `after` it goes on after what this socket has heard of the job without asking.
+        Without `after` it is told from its first event on, whatever was heard of it without asking:
+        that was its states only.
 
         Raises JobNotFound, and then does not watch it, and Unavailable: then it watches what it
         has watched before.
@@ -93,7 +94,6 @@ class SocketListener:
             with self._lock:
                 earlier = self._watches.get(job_id)
                 self._watches[job_id] = Watch()
-                after = self._user_seqs.get(job_id) if after is None else after
             try:
                 self._hub.join(topic_of_job(job_id), self)
                 self._show(job_id, after)

@@ -732,25 +732,40 @@ def test_leaving_a_socket_cancels_nothing() -> None:
     assert world.store.get(job_id).status is JobStatus.PENDING
 
 
-def test_who_subscribes_to_a_job_it_has_heard_of_hears_nothing_twice() -> None:
+def test_who_subscribes_to_a_job_it_has_heard_of_is_told_from_the_first_event() -> None:
     world = World()
     job = world.store.get(world.submit()["id"])
 
-    world.claim(job.id)
-
     def publish() -> None:
-        for number, kind in ((1, EventType.QUEUED), (1_000_001, EventType.STARTED)):
-            world.events.publish(event_of(job, number, kind))
+        for number, kind in (
+            (1, EventType.QUEUED),
+            (1_000_001, EventType.STARTED),
+            (1_000_002, EventType.DELTA),
+            (1_000_003, EventType.COMPLETED),
+        ):
+            world.events.publish(event_of(job, number, kind, text="Hello"))
+        world.complete(job.id)
 
-    wire = talk(
-        world,
-        publish,
-        subscribe(job.id),
-        lambda: world.events.publish(event_of(job, 1_000_002, text="x")),
-    )
+    wire = talk(world, publish, subscribe(job.id), subscribe(job.id, after=1_000_001))
 
-    numbers = [message["seq"] for message in wire.sent if message["type"] == "event"]
-    assert numbers == [1, 1_000_001, 1_000_002]
+    subscriptions = [at for at, told in enumerate(wire.sent) if told["type"] == "subscribed"]
+    first, second = subscriptions
+    numbers = [message["seq"] for message in wire.sent]
+    assert numbers[:first] == [1, 1_000_001, 1_000_003]
+    assert numbers[first + 1 : second] == [1, 1_000_001, 1_000_002, 1_000_003]
+    assert numbers[second + 1 :] == [1_000_002, 1_000_003]
+    assert wire.sent[first]["recovered"] is True
+
+
+def test_who_subscribes_in_time_hears_nothing_twice() -> None:
+    store = InterruptedStore()
+    world = World(store=store)
+    job = world.store.get(world.submit()["id"])
+    store.on_get = lambda: world.events.publish(event_of(job, 1_000_001, EventType.STARTED))
+
+    wire = talk(world, subscribe(job.id))
+
+    assert [message["seq"] for message in wire.sent[1:]] == [1, 1_000_001]
 
 
 def test_who_may_only_read_cannot_cancel_over_a_socket() -> None:
