@@ -88,7 +88,7 @@ class EventStream:
                 try:
                     told = self._read_on()
                 except LonghaulError:
-                    yield chunk  # a part is away: the client comes back by itself
+                    yield chunk  # a part is away, or the job is gone: the client comes back to that
                     return
                 for batch in _batches(told, chunk):
                     yield batch

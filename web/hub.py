@@ -7,7 +7,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.errors import LonghaulError
+from jobs.errors import LonghaulError, Unavailable
 from web.background import spawn
 from web.close_codes import CloseCode
 from web.wire import text_frame
@@ -30,7 +30,7 @@ class Watcher(Protocol):
         """Learn that events may have been missed; never waits."""
 
     def reread(self) -> None:
-        """Look at the truth for what was missed. Raises LonghaulError."""
+        """Look at the truth for what was missed. Raises Unavailable, and is then called again."""
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Close; never waits."""
@@ -59,6 +59,8 @@ class Hub:
         self._watchers: set[Watcher] = set()
         self._channels: dict[Topic, _Channel] = {}
         self._to_reread: deque[Watcher] = deque()
+        self._put_off: dict[Watcher, timedelta] = {}  # not before; the earliest is first
+        self._is_putting_off = False
         self._rereaders = 0
         self.is_draining = False
 
@@ -178,12 +180,12 @@ class Hub:
         while (watcher := self._next_to_reread()) is not None:
             try:
                 watcher.reread()
-            except LonghaulError as error:
+            except Unavailable as error:
                 self._log.warning("reread_failed", code=error.code, reason=str(error))
-                self._clock.sleep(_PAUSE)
-                with self._lock:
-                    if watcher in self._watchers:
-                        self._to_reread.append(watcher)
+                self._put_off_reread(watcher)
+            except Exception:  # noqa: BLE001 - the top of its thread, and the others wait for it
+                self._log.error("reread_broken_off", exc_info=True)
+                watcher.end(CloseCode.INTERNAL_ERROR, "internal error")
 
     def _next_to_reread(self) -> Watcher | None:
         with self._lock:
@@ -191,3 +193,33 @@ class Hub:
                 return self._to_reread.popleft()
             self._rereaders -= 1
             return None
+
+    def _put_off_reread(self, watcher: Watcher) -> None:
+        """Have a socket read again after a pause, which keeps none of the others waiting."""
+        with self._lock:
+            self._put_off.setdefault(watcher, self._clock.elapsed() + _PAUSE)
+            is_first, self._is_putting_off = not self._is_putting_off, True
+        if is_first:
+            spawn(self._bring_back)
+
+    def _bring_back(self) -> None:
+        """Let those reread that were put off, each after its pause, until there are none."""
+        while (pause := self._pause_of_the_first()) is not None:
+            self._clock.sleep(pause)
+            self._let_all_reread(self._take_due())
+
+    def _pause_of_the_first(self) -> timedelta | None:
+        with self._lock:
+            if self._put_off and not self.is_draining:
+                return next(iter(self._put_off.values())) - self._clock.elapsed()
+            self._is_putting_off = False
+            return None
+
+    def _take_due(self) -> tuple[Watcher, ...]:
+        """Take those whose pause is over; who has gone is dropped."""
+        with self._lock:
+            now = self._clock.elapsed()
+            due = [watcher for watcher, not_before in self._put_off.items() if not_before <= now]
+            for watcher in due:
+                del self._put_off[watcher]
+            return tuple(watcher for watcher in due if watcher in self._watchers)

@@ -79,7 +79,8 @@ class Pong(Described):
 class Error(Described):
     """A message was not taken, or something is missing; unless a close follows, all goes on.
 
-    `job_id` is the client's own word where its message had one; `events_missed` has no `trace_id`.
+    `job_id` is the client's own word where its message had one. What no message asked for has no
+    `trace_id`: `events_missed`, and the end of a subscription whose job is gone (`job_not_found`).
     """
 
     type: Literal["error"]

@@ -7,9 +7,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jobs.errors import JobNotFound, RecordUnreadable, Unavailable
 from jobs.ports import topic_of_job, topic_of_user
 from web.close_codes import CloseCode
 from web.follow import Place, Verdict
+from web.problems import detail_of
 from web.socket_messages import error, subscribed
 from web.wire import text_frame
 
@@ -50,6 +52,7 @@ class SocketListener:
         self._watches: dict[JobId, Watch] = {}
         self._user_seqs: OrderedDict[JobId, int] = OrderedDict()
         self._has_missed_some = False
+        self._is_deaf = False  # the user's topic was to be joined, and could not be
 
     def open(self) -> None:
         """Be there, and hear nothing yet: a job's events are to begin with what is subscribed."""
@@ -58,12 +61,12 @@ class SocketListener:
     def hear_of_all(self) -> None:
         """Hear of all the user's jobs, unless some are watched by name. Raises Unavailable."""
         with self._turn:
-            if not self._watches:
-                self._hub.join(topic_of_user(self.user), self)
+            self._hear_of_all()
 
     def close(self) -> None:
         """Hear no more."""
         with self._turn:
+            self._is_deaf = False
             self._hub.leave(topic_of_user(self.user), self)
             for job_id in tuple(self._watches):
                 self._drop(job_id)
@@ -81,28 +84,39 @@ class SocketListener:
     def subscribe(self, job_id: JobId, *, after: int | None) -> None:
         """Watch a job: first listen, then read row and log, so that nothing falls in between.
 
-        Without `after` it goes on after what this socket has heard of the job without asking.
+        Without `after` it is told from its first event on, whatever was heard of it without asking:
+        that was its states only.
 
-        Raises JobNotFound and Unavailable, and then does not watch it.
+        Raises JobNotFound, and then does not watch it, and Unavailable: then it watches what it
+        has watched before.
         """
         with self._turn:
             with self._lock:
+                earlier = self._watches.get(job_id)
                 self._watches[job_id] = Watch()
-                after = self._user_seqs.get(job_id) if after is None else after
             try:
                 self._hub.join(topic_of_job(job_id), self)
                 self._show(job_id, after)
+            except Unavailable:
+                self._go_back_to(earlier, job_id)
+                raise
             except Exception:
-                self._drop(job_id)
+                self._give_up(job_id)
                 raise
             self._hub.leave(topic_of_user(self.user), self)
 
     def unsubscribe(self, job_id: JobId) -> None:
-        """Watch a job no more; after the last one, hear of all again. Raises Unavailable."""
+        """Watch a job no more; after the last one, hear of all again.
+
+        Raises Unavailable where that cannot be yet; it is tried again.
+        """
         with self._turn:
             self._drop(job_id)
-            if not self._watches:
-                self._hub.join(topic_of_user(self.user), self)
+            try:
+                self._hear_of_all()
+            except Unavailable:
+                self._hub.let_reread(self)
+                raise
 
     def hear(self, heard: Heard, frame: bytes) -> None:
         """Pass on, hold back or drop an event."""
@@ -129,17 +143,20 @@ class SocketListener:
                 watch.held = watch.held or []
 
     def reread(self) -> None:
-        """Read every job on that has a hole. Raises Unavailable."""
+        """Read every job on that has a hole; one that is gone is let go. Raises Unavailable."""
         with self._lock:
             waiting = [job_id for job_id, watch in self._watches.items() if watch.held is not None]
             tells_of_gap = self._has_missed_some
-        if tells_of_gap:
-            with self._turn:
+        with self._turn:
+            if tells_of_gap or self._is_deaf:
                 self._tell_of_a_gap()
         for job_id in waiting:
             self._outbox.wait_for_room()
             with self._turn:
-                self._read_on(job_id)
+                try:
+                    self._read_on(job_id)
+                except (JobNotFound, RecordUnreadable) as refusal:
+                    self._let_go(job_id, refusal)
         with self._lock:
             self._has_missed_some = False
 
@@ -169,6 +186,38 @@ class SocketListener:
         self._hub.confirm(topic_of_job(job_id))
         missed = self._reader.catch_up(watch.place, self._reader.read(job_id))
         self._send(watch, [told.message for told in missed.told])
+
+    def _go_back_to(self, earlier: Watch | None, job_id: JobId) -> None:
+        """Watch a job as before; what was heard meanwhile is held until it has been read."""
+        if earlier is None:
+            self._give_up(job_id)
+            return
+        with self._lock:
+            heard_since = self._watches[job_id].held or []
+            earlier.held = [*(earlier.held or []), *heard_since]
+            self._watches[job_id] = earlier
+        self._hub.let_reread(self)
+
+    def _let_go(self, job_id: JobId, refusal: JobNotFound | RecordUnreadable) -> None:
+        """Watch a job no more that can be read no more, and say so."""
+        message = error(code=refusal.code, detail=detail_of(refusal), job_id=job_id)
+        self._outbox.offer(text_frame(message))
+        self._give_up(job_id)
+
+    def _give_up(self, job_id: JobId) -> None:
+        """Watch a job no more; after the last one, hear of all again, as soon as that can be."""
+        self._drop(job_id)
+        try:
+            self._hear_of_all()
+        except Unavailable:
+            self._hub.let_reread(self)
+
+    def _hear_of_all(self) -> None:
+        """Hear of all where no job is watched by name. Raises Unavailable; `reread` tries again."""
+        if not self._watches:
+            self._is_deaf = True
+            self._hub.join(topic_of_user(self.user), self)
+            self._is_deaf = False
 
     def _send(self, watch: Watch, messages: list[str]) -> None:
         for message in messages:
@@ -208,6 +257,9 @@ class SocketListener:
         """Say so to whoever watches no job by name: a job that is watched is read."""
         if self._watches:
             return
-        self._hub.confirm(topic_of_user(self.user))
+        if self._is_deaf:
+            self._hear_of_all()
+        else:
+            self._hub.confirm(topic_of_user(self.user))
         detail = "events of your jobs may have been missed; read the jobs that matter again"
         self._outbox.offer(text_frame(error(code="events_missed", detail=detail)))

@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.errors import Unavailable
+from jobs.errors import JobNotFound, Unavailable
 from jobs.ports import topic_of_job
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class EndWatcher:
 def wait_for_end(job: Job, *, wait: timedelta, hub: Hub, store: JobStore, clock: Clock) -> Job:
     """Give the job once it has ended, or as it is after `wait`; never raises.
 
-    A wait is a wish: without the bus, or while the process goes away, it is over at once.
+    A wait is a wish: without the bus, or while the process goes away, it is over at once, and so
+    it is for a job that is deleted meanwhile: then this is the job as it was last seen.
     """
     watcher, topic = EndWatcher(), topic_of_job(job.id)
     until = clock.elapsed() + wait
@@ -64,8 +65,8 @@ def wait_for_end(job: Job, *, wait: timedelta, hub: Hub, store: JobStore, clock:
             job = store.get(job.id)
             if not was_woken:
                 break
-    except Unavailable:
-        pass  # the job is durable; the caller learns of its end in another way
+    except (JobNotFound, Unavailable):
+        pass  # it was taken, and that is the answer; the caller learns of its end in another way
     finally:
         hub.leave(topic, watcher)
         hub.exit(watcher)

@@ -93,6 +93,7 @@ class Watcher(threading.Thread):
         with self._lock:
             self._wanted = deque(sorted(self.open))
         heard_at = pinged_at = time.monotonic()
+        followed: set[str] = set()  # what is heard of a job before its `subscribed` is told again
         while not self._stop_asked.is_set() and not self._anew.is_set():
             self._subscribe(connection)
             now = time.monotonic()
@@ -109,7 +110,9 @@ class Watcher(threading.Thread):
             if message["type"] == "error":
                 self._stop_asked.wait(PAUSE)
                 return
-            if message["type"] == "event":
+            if message["type"] == "subscribed":
+                followed.add(message["job_id"])
+            if message["type"] == "event" and message["job_id"] in followed:
                 self._note(message["job_id"], message["seq"], message["event"])
 
     def _subscribe(self, connection: ClientConnection) -> None:

@@ -317,6 +317,22 @@ def test_what_was_told_while_the_bus_was_away_is_read_from_the_log() -> None:
         assert kinds(reader.rest()) == ["job.started", "job.delta", "job.completed"]
 
 
+def test_the_stream_of_a_job_that_is_gone_ends_and_is_not_found_again() -> None:
+    world = World()
+    job = world.store.get(world.submit()["id"])
+
+    with reading(world, job.id) as reader:
+        reader.next()
+        world.complete(job.id)
+        world.client.delete(f"/v1/jobs/{job.id}", headers=ADA)
+        world.events.lose_touch()
+        assert reader.rest() == []
+    with reading(world, job.id) as reader:
+        assert reader.response.status_code == 404
+
+    assert not world.hub._watchers  # noqa: SLF001 - that nothing is left is the promise
+
+
 def test_who_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "MAX_BYTES", 1_000)
     world = World()

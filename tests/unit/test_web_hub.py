@@ -203,6 +203,76 @@ def test_a_reread_that_fails_is_done_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert clock.now() - began == timedelta(seconds=2)
 
 
+def test_sockets_whose_reread_fails_keep_no_other_waiting() -> None:
+    class StoppedClock(ManualClock):
+        def sleep(self, duration: timedelta) -> None:
+            assert duration > timedelta(0)
+            assert may_go_on.wait(30)
+            super().sleep(duration)
+
+    def fail() -> None:
+        if not may_go_on.is_set():
+            failed.release()
+            raise Unavailable("store", "away (test)")
+        done.release()
+
+    may_go_on, failed, done = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+    hub = Hub(source=StrictEvents(), clock=StoppedClock(), log=WebRecordingLog())
+    failing = [Ear(on_reread=fail) for _ in range(REREADERS * 5)]
+    other = Ear(on_reread=done.release)
+    for ear in (*failing, other):
+        hub.enter(ear)
+
+    for ear in failing:
+        hub.let_reread(ear)
+    for _ in failing:
+        assert failed.acquire(timeout=30)
+    hub.let_reread(other)
+
+    assert done.acquire(timeout=30)
+    may_go_on.set()
+    for _ in failing:
+        assert done.acquire(timeout=30)
+    assert {ear.rereads for ear in failing} == {2}
+
+
+def test_who_has_gone_is_not_reread_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    hub = a_hub()
+
+    def leave() -> None:
+        hub.exit(ear)
+        raise Unavailable("store", "away (test)")
+
+    ear = Ear(on_reread=leave)
+    hub.enter(ear)
+
+    hub.lose_touch()
+
+    assert ear.rereads == 1
+
+
+def test_a_fault_while_rereading_ends_that_socket_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    log = WebRecordingLog()
+    hub = Hub(source=StrictEvents(), clock=ManualClock(), log=log)
+
+    def fail() -> None:
+        raise RuntimeError("a fault")
+
+    faulty, other = Ear(on_reread=fail), Ear()
+    for ear in (faulty, other):
+        hub.enter(ear)
+
+    hub.lose_touch()
+
+    assert (faulty.ended, other.ended) == ([1011], [])
+    assert (faulty.rereads, other.rereads) == (1, 1)
+    assert log.count("reread_broken_off") == 1
+
+
 def test_listening_begins_again_after_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.hub.spawn", lambda function: function())
 

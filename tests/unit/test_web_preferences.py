@@ -201,6 +201,23 @@ def test_without_the_bus_a_wait_is_over_at_once(monkeypatch: pytest.MonkeyPatch)
     assert post(world, Prefer="wait=60").status_code == 202
 
 
+def test_who_waits_for_a_job_that_is_deleted_is_given_it_as_it_was() -> None:
+    world = World()
+    answers: list[TestResponse] = []
+    waiting = threading.Thread(target=lambda: answers.append(post(world, Prefer="wait=60")))
+    waiting.start()
+    wait_until(lambda: world.events.topics, "the request waits")
+
+    [queued] = [event for event in world.events.told if event.type is EventType.QUEUED]
+    world.complete(queued.job)
+    assert world.client.delete(f"/v1/jobs/{queued.job}", headers=ADA).status_code == 204
+    world.hub.lose_touch()
+    waiting.join(30)
+
+    [answer] = answers
+    assert (answer.status_code, answer.get_json()["id"]) == (202, queued.job)
+
+
 def test_a_replay_of_an_ended_job_waits_for_nothing() -> None:
     world = World()
     job_id = post(world, Idempotency_Key="one").get_json()["id"]

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.memory import MemoryEvents, MemoryJobStore
 from jobs.caller import ALL_SCOPES, Caller, Scope
-from jobs.errors import Unavailable
+from jobs.errors import RecordUnreadable, Unavailable
 from jobs.events import EventType
 from jobs.job import JobStatus, UserId
 from jobs.ports import topic_of_user
@@ -334,6 +334,175 @@ def test_after_a_loss_of_touch_what_was_missed_is_told(monkeypatch: pytest.Monke
     assert wire.sent[3]["text"] == "Hello"
 
 
+def test_a_job_that_is_gone_silences_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    world = World()
+    gone, live = world.submit()["id"], world.store.get(world.submit()["id"])
+    world.complete(gone)
+
+    def lose_touch() -> None:
+        world.client.delete(f"/v1/jobs/{gone}", headers=ADA)
+        world.events.lose_touch()
+
+    wire = talk(
+        world,
+        subscribe(gone, after=1_000_003),
+        subscribe(live.id, after=1),
+        lose_touch,
+        lambda: world.events.publish(event_of(live, 1_000_001, EventType.STARTED)),
+        world.events.lose_touch,  # of the one that is gone, nothing is told again
+    )
+
+    _, _, refusal, started = wire.sent
+    assert (refusal["code"], refusal["job_id"]) == ("job_not_found", gone)
+    assert (started["job_id"], started["event"]) == (live.id, "job.started")
+    assert not world.log.count("reread_failed")
+
+
+def test_a_job_whose_row_cannot_be_read_silences_none_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    store = InterruptedStore()
+    world = World(store=store)
+    broken, live = world.submit()["id"], world.store.get(world.submit()["id"])
+
+    def fail() -> None:
+        raise RecordUnreadable("no row of ours (test)")
+
+    def lose_touch() -> None:
+        store.on_get = fail
+        world.events.lose_touch()
+
+    wire = talk(
+        world,
+        subscribe(broken, after=1),
+        subscribe(live.id, after=1),
+        lose_touch,
+        lambda: world.events.publish(event_of(live, 1_000_001, EventType.STARTED)),
+    )
+
+    _, _, refusal, started = wire.sent
+    assert (refusal["code"], refusal["job_id"]) == ("record_unreadable", broken)
+    assert "test" not in refusal["detail"]
+    assert started["job_id"] == live.id
+
+
+def test_who_watches_only_a_job_that_is_gone_hears_of_all_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.hub.spawn", lambda reread: reread())
+    world = World()
+    gone, other = world.submit()["id"], world.store.get(world.submit()["id"])
+    world.complete(gone)
+
+    def lose_touch() -> None:
+        world.client.delete(f"/v1/jobs/{gone}", headers=ADA)
+        world.events.lose_touch()
+
+    wire = talk(
+        world,
+        subscribe(gone, after=1_000_003),
+        lose_touch,
+        lambda: world.events.publish(event_of(other, 1_000_001, EventType.STARTED)),
+    )
+
+    _, refusal, started = wire.sent
+    assert (refusal["code"], refusal["job_id"]) == ("job_not_found", gone)
+    assert started["job_id"] == other.id
+
+
+def test_a_second_subscription_to_a_job_that_is_gone_leaves_a_socket_that_hears_of_all() -> None:
+    world = World()
+    gone, other = world.submit()["id"], world.store.get(world.submit()["id"])
+    world.complete(gone)
+
+    wire = talk(
+        world,
+        subscribe(gone, after=1_000_003),
+        lambda: world.client.delete(f"/v1/jobs/{gone}", headers=ADA),
+        subscribe(gone),
+        lambda: world.events.publish(event_of(other, 1_000_001, EventType.STARTED)),
+    )
+
+    _, refusal, started = wire.sent
+    assert (refusal["code"], refusal["job_id"]) == ("job_not_found", gone)
+    assert started["job_id"] == other.id
+
+
+def test_a_second_subscription_that_cannot_be_now_leaves_the_first_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rereads: list[Callable[[], object]] = []
+    monkeypatch.setattr("web.hub.spawn", rereads.append)
+    store = InterruptedStore()
+    world = World(store=store)
+    job = world.store.get(world.submit()["id"])
+
+    def publish(number: int) -> None:
+        kind = EventType.STARTED if number == 1_000_001 else EventType.DELTA
+        world.events.publish(event_of(job, number, kind))
+
+    def be_away() -> None:
+        publish(1_000_002)
+        raise Unavailable("store", "away (test)")
+
+    def go_away() -> None:
+        publish(1_000_001)
+        store.on_get = be_away
+
+    def reread() -> None:
+        rereads.pop()()
+
+    wire = talk(
+        world,
+        subscribe(job.id, after=1),
+        go_away,
+        subscribe(job.id),
+        reread,
+        lambda: publish(1_000_003),
+    )
+
+    assert [message.get("code", message.get("seq")) for message in wire.sent] == [
+        1,
+        1_000_001,
+        "unavailable",
+        1_000_002,
+        1_000_003,
+    ]
+
+
+def test_who_cannot_hear_of_all_again_does_so_once_the_bus_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rereads: list[Callable[[], object]] = []
+    monkeypatch.setattr("web.hub.spawn", rereads.append)
+    events = CountingEvents(set())
+    world = World(events=events)
+    watched, other = world.submit()["id"], world.store.get(world.submit()["id"])
+
+    def be_back() -> None:
+        events.is_away = False
+        rereads.pop()()
+
+    wire = talk(
+        world,
+        subscribe(watched, after=1),
+        lambda: setattr(events, "is_away", True),
+        {"type": "unsubscribe", "job_id": watched},
+        be_back,
+        lambda: world.events.publish(event_of(other, 1_000_001, EventType.STARTED)),
+    )
+
+    assert [message.get("code", message["type"]) for message in wire.sent] == [
+        "subscribed",
+        "unavailable",
+        "events_missed",
+        "event",
+    ]
+    assert not events.topics
+
+
 def test_after_a_loss_of_touch_who_watches_no_job_is_told_of_the_gap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -565,25 +734,40 @@ def test_leaving_a_socket_cancels_nothing() -> None:
     assert world.store.get(job_id).status is JobStatus.PENDING
 
 
-def test_who_subscribes_to_a_job_it_has_heard_of_hears_nothing_twice() -> None:
+def test_who_subscribes_to_a_job_it_has_heard_of_is_told_from_the_first_event() -> None:
     world = World()
     job = world.store.get(world.submit()["id"])
 
-    world.claim(job.id)
-
     def publish() -> None:
-        for number, kind in ((1, EventType.QUEUED), (1_000_001, EventType.STARTED)):
-            world.events.publish(event_of(job, number, kind))
+        for number, kind in (
+            (1, EventType.QUEUED),
+            (1_000_001, EventType.STARTED),
+            (1_000_002, EventType.DELTA),
+            (1_000_003, EventType.COMPLETED),
+        ):
+            world.events.publish(event_of(job, number, kind, text="Hello"))
+        world.complete(job.id)
 
-    wire = talk(
-        world,
-        publish,
-        subscribe(job.id),
-        lambda: world.events.publish(event_of(job, 1_000_002, text="x")),
-    )
+    wire = talk(world, publish, subscribe(job.id), subscribe(job.id, after=1_000_001))
 
-    numbers = [message["seq"] for message in wire.sent if message["type"] == "event"]
-    assert numbers == [1, 1_000_001, 1_000_002]
+    subscriptions = [at for at, told in enumerate(wire.sent) if told["type"] == "subscribed"]
+    first, second = subscriptions
+    numbers = [message["seq"] for message in wire.sent]
+    assert numbers[:first] == [1, 1_000_001, 1_000_003]
+    assert numbers[first + 1 : second] == [1, 1_000_001, 1_000_002, 1_000_003]
+    assert numbers[second + 1 :] == [1_000_002, 1_000_003]
+    assert wire.sent[first]["recovered"] is True
+
+
+def test_who_subscribes_in_time_hears_nothing_twice() -> None:
+    store = InterruptedStore()
+    world = World(store=store)
+    job = world.store.get(world.submit()["id"])
+    store.on_get = lambda: world.events.publish(event_of(job, 1_000_001, EventType.STARTED))
+
+    wire = talk(world, subscribe(job.id))
+
+    assert [message["seq"] for message in wire.sent[1:]] == [1, 1_000_001]
 
 
 def test_who_may_only_read_cannot_cancel_over_a_socket() -> None:
