@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from adapters.redis_log import MOST_EVENTS
 from tests.stack import http, wait_until
@@ -158,3 +159,37 @@ def test_a_big_result_is_told_by_its_address_and_never_rides_in_an_event(
     ]
     assert all(len(json.dumps(event)) < 65_536 for event in events)
     assert fetch(events[-1]["result"]["url"]) == "big " * 100_000
+
+
+def test_a_deleted_job_on_a_socket_silences_no_other_when_redis_is_away(
+    life: WatchersLife,
+) -> None:
+    url = life.stage.webs[0].url
+    gone = http.post(f"{url}/v1/jobs", json={"prompt": "x"}).raise_for_status().json()["id"]
+    http.post(f"{url}/v1/jobs/{gone}/cancel").raise_for_status()
+    begin(life)
+    address = url.replace("http", "ws", 1) + "/v1/ws"
+    with connect(address, compression=None, proxy=None, close_timeout=1) as watching:
+        said: list[dict[str, Any]] = []
+
+        def hear(kind: str, job_id: str) -> dict[str, Any]:
+            while True:
+                message: dict[str, Any] = json.loads(watching.recv(timeout=30))
+                said.append(message)
+                if message.get("event", message["type"]) == kind and message["job_id"] == job_id:
+                    return message
+
+        watching.send(json.dumps({"type": "subscribe", "job_id": gone}))
+        hear("job.cancelled", gone)
+        watching.send(json.dumps({"type": "subscribe", "job_id": life.job_id}))
+        hear("job.started", life.job_id)
+        http.delete(f"{url}/v1/jobs/{gone}").raise_for_status()
+
+        life.subscriptions_are_cut()
+
+        assert hear("error", gone)["code"] == "job_not_found"
+        life.tell_text(["Hello"], at_once=False)
+        life.complete()
+        assert hear("job.completed", life.job_id)
+    numbers = [message["seq"] for message in said if message.get("job_id") == life.job_id][1:]
+    assert numbers == sorted(set(numbers))
