@@ -253,6 +253,25 @@ def test_a_pdf_is_uploaded_and_read(page: Page, way: str) -> None:
     assert "documents_read" in {step["step"] for step in steps}
 
 
+def test_a_job_in_parts_shows_how_many_are_read(page: Page) -> None:
+    text = b"A line of a report.\n" * 16_000
+    file = {"name": "long.txt", "mimeType": "text/plain", "buffer": text}
+    page.get_by_label("Documents").set_input_files(file)  # type: ignore[arg-type] # a FilePayload
+    expect(page.get_by_role("listitem").filter(has_text="long.txt")).to_contain_text("uploaded")
+    page.get_by_text("Model and options").click()
+    page.get_by_label("Model", exact=True).fill("mistral.mistral-7b-instruct-v0:2")
+    page.get_by_label("Most tokens of the answer").fill("2000")
+
+    run(page, "Sum up. <<stand-in: duration_s=3>>")
+
+    parts = page.get_by_role("progressbar", name="Parts")
+    expect(parts).to_be_visible(timeout=WITHIN_MS)
+    read = re.compile(r"[1-9]\d* of [1-9]\d* read")
+    expect(page.locator("#parts-text")).to_have_text(read, timeout=WITHIN_MS)
+    wait_for_status(page, "Completed")
+    expect(parts).to_be_hidden()
+
+
 def test_two_tabs_see_the_same_jobs_live(page: Page) -> None:
     other = new_tab(page.context)
     expect(other.locator("#connection")).to_have_attribute("data-state", "open")
