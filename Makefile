@@ -45,6 +45,7 @@ check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-cache
+	@cfn-lint deploy/aws/*.yaml
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
 
 # Each worker has stand-ins of its own; one that has finished takes tests from the other.

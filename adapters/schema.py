@@ -159,6 +159,21 @@ def idempotency_table_name(jobs: str) -> str:
     return f"{jobs}_Idempotency"
 
 
+def keys_table(jobs: str) -> CreateTableInputTypeDef:
+    """Define the table of API keys: one item a key, by its prefix; what opens nothing expires."""
+    return {
+        "TableName": keys_table_name(jobs),
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "KeyPrefix", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "KeyPrefix", "AttributeType": "S"}],
+    }
+
+
+def keys_table_name(jobs: str) -> str:
+    """Name the table of API keys after the jobs' table."""
+    return f"{jobs}_Keys"
+
+
 def bucket_lifecycle(retention_days: int) -> list[LifecycleRuleTypeDef]:
     """Define when prompts, uploads and results go: after their rows; kept answers much sooner.
 
