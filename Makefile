@@ -45,6 +45,8 @@ check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-cache
+	@cfn-lint deploy/aws/*.yaml
+	@hadolint deploy/Dockerfile
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p web/console
 
@@ -92,6 +94,8 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 	    --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
 	@echo uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header - -o requirements-uv.lock
+	@echo setuptools | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header - -c requirements-dev.lock -o requirements-build.lock
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and the stand-ins' data

@@ -206,6 +206,19 @@ def _create_bucket(s3: S3Client, bucket: str) -> None:
                 Bucket=bucket,
                 CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item] # any region's name
             )
+        _block_public_access(s3, bucket)
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) in {"BucketAlreadyExists", "AccessDenied"}:
+            raise Misconfigured(
+                f"bucket {bucket} belongs to someone else or may not be made: "
+                "name another with LONGHAUL_BUCKET"
+            ) from error
+        raise
+
+
+def _block_public_access(s3: S3Client, bucket: str) -> None:
+    """Close the bucket; a server that knows no such block has none but closed ones."""
+    try:
         s3.put_public_access_block(
             Bucket=bucket,
             PublicAccessBlockConfiguration={
@@ -216,12 +229,8 @@ def _create_bucket(s3: S3Client, bucket: str) -> None:
             },
         )
     except botocore.exceptions.ClientError as error:
-        if code_of(error) in {"BucketAlreadyExists", "AccessDenied"}:
-            raise Misconfigured(
-                f"bucket {bucket} belongs to someone else or may not be made: "
-                "name another with LONGHAUL_BUCKET"
-            ) from error
-        raise
+        if code_of(error) not in {"NotImplemented", "MethodNotAllowed"}:
+            raise
 
 
 def _check_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> None:

@@ -36,8 +36,9 @@ SERVICES = "events,sqs,iot,iot-data,apigateway"
 class PushStandIn:
     """One server; `url` is where every service answers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, services: str = SERVICES) -> None:
         self._folder = folder
+        self._services = services
         self.port = free_base(1)
         self.url = f"http://{HOST}:{self.port}"
 
@@ -51,7 +52,7 @@ class PushStandIn:
                 "BIND_HOST": HOST,
                 "MINISTACK_HOST": HOST,
                 "GATEWAY_PORT": str(self.port),
-                "SERVICES": SERVICES,
+                "SERVICES": self._services,
                 "TMPDIR": str(self._folder / "tmp"),
                 "LOG_LEVEL": "WARNING",
                 "SFTP_ENABLED": "0",

@@ -118,7 +118,14 @@ def environ_of(environ: Mapping[str, str]) -> Iterator[None]:
 class Program:
     """One command in a process group of its own, its output in a file."""
 
-    def __init__(self, command: tuple[str, ...], *, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        *,
+        environ: Mapping[str, str],
+        log: Path,
+        cwd: Path = REPO_ROOT,
+    ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
         self._offspring: set[int] = set()
@@ -126,7 +133,7 @@ class Program:
             self.process = subprocess.Popen(  # noqa: S603 - the programs under test
                 command,
                 env={**environ, **leash()},
-                cwd=REPO_ROOT,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
-from adapters.bootstrap import check_store, ensure_resources
+from adapters.bootstrap import _create_bucket, check_objects, check_store, ensure_resources
 from jobs.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -134,3 +135,17 @@ def test_a_table_of_another_shape_is_refused_in_words(
         patch.setenv("LONGHAUL_TABLE", "Contract_Wrong")
         with pytest.raises(Misconfigured, match="does not fit: its key must be JobId"):
             ensure_resources(environ)
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "MethodNotAllowed"])
+def test_a_server_that_cannot_block_the_public_gets_its_bucket_all_the_same(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "PutPublicAccessBlock")
+
+    monkeypatch.setattr(clients.s3, "put_public_access_block", refuse)
+
+    _create_bucket(clients.s3, f"without-{code.lower()}")
+
+    check_objects(clients.s3, f"without-{code.lower()}")

@@ -144,11 +144,10 @@ class FaultProxy:
             data=body,
             allow_redirects=False,
         ) as answer:
-            return web.Response(
-                status=answer.status,
-                body=await answer.read(),
-                headers=_without_hops(answer.headers),
-            )
+            headers = _without_hops(answer.headers)
+            if request.method == "HEAD" and "Content-Length" in answer.headers:
+                headers["Content-Length"] = answer.headers["Content-Length"]
+            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
 
 def kind_of(method: str, headers: Mapping[str, str]) -> str:

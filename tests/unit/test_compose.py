@@ -1,0 +1,143 @@
+"""deploy/compose.yaml by Compose's own client: valid, and its parts keep what they are given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adapters.aws import connect_bedrock, connect_s3
+from adapters.settings import read_settings
+from deploy.local.environment import REPO_ROOT
+from deploy.start import PROCESSES
+from tests.dockerfile import DOCKERFILE
+from tests.stack import environ_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMED = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_BEARER_TOKEN_BEDROCK": "bedrock-api-key",
+    "S3_ACCESS_KEY": "longhaul",
+    "S3_SECRET_KEY": "0123456789",
+    "LONGHAUL_API_KEYS": "ada:0123456789abcdef",
+}
+STORES = {"valkey": "/data", "table": "/data", "objects": "/data"}
+
+
+def configure(folder: Path, named: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Let Compose read the file and say what it would run; that needs no engine."""
+    environ = folder / "longhaul.env"
+    environ.write_text("".join(f"{name}={value}\n" for name, value in named.items()))
+    return subprocess.run(  # noqa: S603 - our own arguments
+        [
+            f"{sys.prefix}/bin/docker-compose", "--file", "deploy/compose.yaml",
+            "--env-file", str(environ), "config", "--format", "json",
+        ],
+        cwd=REPO_ROOT,
+        env={"HOME": str(folder)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    done = configure(tmp_path_factory.mktemp("compose"), NAMED)
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)["services"]
+    return found
+
+
+@pytest.mark.parametrize("missing", sorted(NAMED))
+def test_what_is_not_named_is_asked_for(tmp_path: Path, missing: str) -> None:
+    done = configure(tmp_path, {name: value for name, value in NAMED.items() if name != missing})
+
+    assert done.returncode != 0
+    assert f"required variable {missing} is missing" in done.stderr
+
+
+def test_one_image_is_all_processes(services: dict[str, Any]) -> None:
+    ours = {name: one for name, one in services.items() if "build" in one}
+
+    assert set(ours) == {*PROCESSES, "bootstrap"}
+    assert {one["image"] for one in ours.values()} == {"longhaul"}
+    for name in PROCESSES:
+        assert ours[name]["command"] == [name]
+        assert "entrypoint" not in ours[name] or ours[name]["entrypoint"] is None
+    for one in ours.values():
+        build = one["build"]
+        assert f"{build['context']}/{build['dockerfile']}" == str(DOCKERFILE)
+        assert one["read_only"]
+        assert one["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("process", [*PROCESSES, "bootstrap"])
+def test_the_settings_take_what_each_process_is_given(
+    services: dict[str, Any], process: str
+) -> None:
+    given = services[process]["environment"]
+
+    with environ_of(given):
+        settings = read_settings(given)
+
+    assert settings.api_keys == {"0123456789abcdef": "ada"}
+    assert not settings.allow_anonymous
+
+
+def test_bedrock_is_asked_with_its_own_key_and_objects_with_theirs(
+    services: dict[str, Any],
+) -> None:
+    signed: dict[str, str] = {}
+
+    class SentError(Exception):
+        """Nothing leaves."""
+
+    def keep(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
+        signed[request.url.split("/")[2]] = str(request.headers["Authorization"])
+        raise SentError
+
+    with environ_of(services["worker"]["environment"]):
+        model, objects = connect_bedrock(connections=1, read_timeout=1), connect_s3(connections=1)
+        for client in (model, objects):
+            client.meta.events.register("before-send", keep)
+        with pytest.raises(SentError):
+            model.converse_stream(modelId="m", messages=[])
+        with pytest.raises(SentError):
+            objects.head_bucket(Bucket="longhaul")
+
+    assert "bedrock-api-key" in signed["bedrock-runtime.eu-central-1.amazonaws.com"]
+    assert "Credential=longhaul/" in signed["objects.localhost:9000"]
+
+
+def test_ports_are_this_machines_alone(services: dict[str, Any]) -> None:
+    ports = [port for one in services.values() for port in one.get("ports", [])]
+
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    assert not services["valkey"].get("ports")
+    assert not services["table"].get("ports")
+
+
+def test_all_come_back_and_all_are_looked_at(services: dict[str, Any]) -> None:
+    for name, one in services.items():
+        expected = "on-failure" if name == "bootstrap" else "unless-stopped"
+        assert one["restart"] == expected
+        assert "build" in one or "test" in one["healthcheck"]
+
+
+def test_stores_are_on_volumes_and_forget_nothing(services: dict[str, Any]) -> None:
+    for name, folder in STORES.items():
+        [volume] = services[name]["volumes"]
+        assert (volume["type"], volume["source"], volume["target"]) == ("volume", name, folder)
+    valkey = " ".join(services["valkey"]["command"])
+    assert "--appendonly yes" in valkey
+    assert "--maxmemory-policy noeviction" in valkey
+    assert services["table"]["command"][-2:] == ["-dbPath", "/data"]
+    assert "-inMemory" not in services["table"]["command"]
+    assert "-dir=/data" in services["objects"]["command"]
