@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(500)  # whichever test is first waits for the build
 BUILD, FINAL = read_stages()
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "node_modules", "*.egg-info")
 NOWHERE = "/dev/null"  # as a HOME: nothing can be made under it, by root neither
@@ -106,7 +107,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
-@pytest.mark.timeout(400)
 def test_what_the_recipe_makes_runs_outside_of_the_checkout(
     image: Image, stack: LocalStack, tmp_path: Path
 ) -> None:
