@@ -36,7 +36,6 @@ _OLE = b"\xd0\xcf\x11\xe0"  # an Office file with a password is one of these, an
 _XML = (".xml", ".rels")
 _WORD_BODY = "word/document.xml"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BLANK_LINES = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
 _HIDDEN_TAGS = ["script", "style", "template", "noscript", "head"]
 _BLOCK_TAGS = """
     address article aside blockquote br dd div dl dt fieldset figcaption figure footer form
@@ -137,10 +136,14 @@ def _read_docx(file: BinaryIO) -> Iterator[str]:
 
 def _lines_of(document: Docx) -> Iterator[str]:
     """Give paragraphs and tables in the order of the text, a row of a table as one line."""
+    from docx.table import Table, _Cell  # noqa: PLC0415 - only where it is needed
+
     for block in document.iter_inner_content():
-        if hasattr(block, "rows"):
+        if isinstance(block, Table):
             for row in block.rows:
-                yield "\t".join(cell.text.replace("\n", " ") for cell in row.cells)
+                # Each cell once, however many columns it spans: `row.cells` repeats it for each.
+                cells = row._tr.tc_lst  # noqa: SLF001 - python-docx has no public way
+                yield "\t".join(_Cell(cell, block).text.replace("\n", " ") for cell in cells)
         else:
             yield block.text
 
@@ -154,7 +157,16 @@ def _read_html(file: BinaryIO) -> Iterator[str]:
         page = bs4.BeautifulSoup(text, "html.parser")
         title = page.title.get_text() if page.title else ""
         _show_only(page)
-        yield _BLANK_LINES.sub("\n\n", f"{title}\n\n{page.get_text()}").strip()
+        yield _without_blank_runs(f"{title}\n\n{page.get_text()}")
+
+
+def _without_blank_runs(text: str) -> str:
+    """Leave one blank line where there are several; in one pass, whatever the spaces are."""
+    kept: list[str] = []
+    for line in (line.rstrip(" \t") for line in text.split("\n")):
+        if line or (kept and kept[-1]):
+            kept.append(line)
+    return "\n".join(kept).strip()
 
 
 def _show_only(page: Tag) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "LONGHAUL_"
+# Read by the clients and their command, which may share a shell with a process of ours.
+CLIENTS_OWN = frozenset({"LONGHAUL_URL", "LONGHAUL_API_KEY"})
 # Read by deploy/local and by nobody else.
 STAND_INS_OWN = frozenset(
     {
@@ -317,7 +319,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     `environ` is only looked at for names nobody knows; values are pydantic-settings' to read.
     Raises Misconfigured with a line for each thing that is wrong, naming the variable.
     """
-    known = {_variable(name) for name in Settings.model_fields} | STAND_INS_OWN
+    ours = {_variable(name) for name in Settings.model_fields}
+    known = ours | STAND_INS_OWN | CLIENTS_OWN
     wrong = [
         f"{name}: no such setting"
         for name in sorted(environ)

@@ -25,7 +25,7 @@ from jobs.job import (
 from jobs.timeline import Step, StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from jobs.idempotency import KeyedJobs, RequestKey
@@ -95,15 +95,18 @@ def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
 
 
 def submit_once(
-    request: JobRequest, key: RequestKey, parts: SubmitParts, keyed: KeyedJobs
+    read: Callable[[], JobRequest], key: RequestKey, parts: SubmitParts, keyed: KeyedJobs
 ) -> Submitted:
     """Write the job, unless this request has made one already: then give that, as it stands.
+
+    The request is read for a new job only: what it names may be gone since, and its job is not.
 
     Raises TooManyJobs, KeyReused for another body under the same key, and JobMoved where the job
     was removed in this very moment.
     """
     made = keyed.find(key)
     if made is None:
+        request = read()
         with _admitted(request, parts) as job_id:
             job = _make(job_id, request, parts)
             try:

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_streams
-from adapters.schema import feed_table, idempotency_table, jobs_table
+from adapters.schema import feed_table, idempotency_table, jobs_table, keys_table
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.local.ready import read_ready
 from deploy.local.servers import servers_of
@@ -304,7 +304,7 @@ class Clients:
 
 
 def _tables(name: str) -> tuple[CreateTableInputTypeDef, ...]:
-    return jobs_table(name), feed_table(name), idempotency_table(name)
+    return jobs_table(name), feed_table(name), idempotency_table(name), keys_table(name)
 
 
 class RedisServer:

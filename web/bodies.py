@@ -122,7 +122,7 @@ def _is_small(metadata: dict[str, str]) -> dict[str, str]:
 # What a validator checks is told in the schema, too, where JSON schema has words for it.
 Text = Annotated[str, AfterValidator(_is_written), Field(json_schema_extra={"pattern": r"\S"})]
 # JSON has one kind of number: 5.0 is 5, and JSON Schema's `integer` takes it, too.
-Whole = Annotated[int, BeforeValidator(_as_whole)]
+AS_WHOLE = BeforeValidator(_as_whole)  # the last word of an annotation, so that bounds are told
 Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_is_fraction)]
 ContentBlock = Annotated[
     dict[str, Any],
@@ -162,7 +162,7 @@ class MessageBody(Body):
 class InferenceBody(Body):
     """`inference_config`."""
 
-    max_tokens: Annotated[Whole, Field(ge=1, le=_INT32)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=_INT32), AS_WHOLE] | None = None
     temperature: Fraction | None = None
     top_p: Fraction | None = None
     stop_sequences: Annotated[list[StopSequence], Field(max_length=4)] | None = None
@@ -208,9 +208,9 @@ class JobBody(Body):
     inference_config: InferenceBody | None = None
     metadata: Metadata | None = None
     webhook: WebhookBody | None = None
-    start_timeout_s: Annotated[Whole, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
-    run_timeout_s: Annotated[Whole, Field(ge=1, le=LONGEST_WAIT_S)] | None = None
-    retention_s: Annotated[Whole, Field(ge=60, le=LONGEST_RETENTION_S)] | None = None
+    start_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S), AS_WHOLE] | None = None
+    run_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_WAIT_S), AS_WHOLE] | None = None
+    retention_s: Annotated[int, Field(ge=60, le=LONGEST_RETENTION_S), AS_WHOLE] | None = None
     on_interrupted: Literal["retry", "fail"] | None = None
 
     @model_validator(mode="after")

@@ -78,6 +78,7 @@ class LiveResponse(Response):
         if "gunicorn.socket" not in environ or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
         headers = self.get_wsgi_headers(environ).to_wsgi_list()
+        _say_that_it_closes(start_response)
         self._send(start_response(self.status, headers))
         return ClosingIterator((), self.close)
 
@@ -90,3 +91,13 @@ class LiveResponse(Response):
             self._peer.cut_off()
         finally:
             self._peer.finish()
+
+
+def _say_that_it_closes(start_response: StartResponse) -> None:
+    """Have gunicorn send `Connection: close`, a header that WSGI keeps from its applications.
+
+    Without it a client would send its next request on a connection that takes none.
+    """
+    gunicorns_response: Any = getattr(start_response, "__self__", None)
+    if gunicorns_response is not None:
+        gunicorns_response.force_close()

@@ -25,7 +25,7 @@ from web.routes import Route, the_caller
 from web.waiting import wait_for_end
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
     from jobs.job import Job
@@ -68,7 +68,7 @@ class SubmitRoutes:
         key = read_idempotency_key(request.headers)
         data = read_json_body(request, max_bytes=self._parts.max_request_bytes)
         value = parse_json(data)
-        submitted = self._submit(self._read(value, data), key, value)
+        submitted = self._submit(lambda: self._read(value, data), key, value)
         g.job_id = submitted.job.id
         preferences = read_preferences(request.headers)
         job = self._waited_for(submitted.job, preferences)
@@ -106,11 +106,12 @@ class SubmitRoutes:
             also_tell=self._receivers_of(body.metadata or {}),
         )
 
-    def _submit(self, asked: JobRequest, key: str | None, value: object) -> Submitted:
+    def _submit(self, read: Callable[[], JobRequest], key: str | None, value: object) -> Submitted:
         if key is None:
-            return Submitted(job=submit_job(asked, self._parts.submit), is_replay=False)
-        named = RequestKey.of(user=asked.user, route="POST /v1/jobs", key=key, body=value)
-        return submit_once(asked, named, self._parts.submit, self._parts.keyed)
+            return Submitted(job=submit_job(read(), self._parts.submit), is_replay=False)
+        user = the_caller().user
+        named = RequestKey.of(user=user, route="POST /v1/jobs", key=key, body=value)
+        return submit_once(read, named, self._parts.submit, self._parts.keyed)
 
     def _waited_for(self, job: Job, preferences: Preferences) -> Job:
         if preferences.wait is None or job.status.is_terminal:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from jobs.document import MediaType
 from jobs.errors import InvalidRequest
-from web.bodies import Body, Text, Whole, invalid_request
+from web.bodies import AS_WHOLE, Body, Text, invalid_request
 
 LONGEST_NAME = 200  # as a document block of Bedrock's; in base64 it fits S3's 2 KB of metadata
 _SHA256_BYTES = 32
@@ -47,7 +47,7 @@ class UploadBody(Body):
     content_type: Annotated[
         str, AfterValidator(_is_kind), Field(json_schema_extra={"enum": list(MediaType)})
     ]
-    size: Annotated[Whole, Field(ge=1, alias="bytes")]
+    size: Annotated[int, Field(ge=1, alias="bytes"), AS_WHOLE]
     sha256: Annotated[
         str,
         AfterValidator(_is_sha256),

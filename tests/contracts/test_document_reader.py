@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import os
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import docx
 import pytest
 
 from adapters.documents import BoundedReader, ReadingBounds
@@ -139,6 +141,28 @@ def test_a_word_document_has_its_paragraphs_and_tables_in_order(uploads: MemoryU
     [page] = read(uploads, content, MediaType.DOCX).pages
 
     assert page == "Minutes\nAll agreed.\nwho\twhat\nZoë\tcoffee ☕"
+
+
+def test_a_cell_that_spans_columns_is_read_once(uploads: MemoryUploads) -> None:
+    document = docx.Document()
+    table = document.add_table(rows=1, cols=3)
+    table.rows[0].cells[0].merge(table.rows[0].cells[1]).text = "wide"
+    table.rows[0].cells[2].text = "narrow"
+    file = io.BytesIO()
+    document.save(file)
+
+    [page] = read(uploads, file.getvalue(), MediaType.DOCX).pages
+
+    assert page == "wide\tnarrow"
+
+
+def test_runs_of_blanks_in_a_web_page_are_read_in_one_pass(uploads: MemoryUploads) -> None:
+    content = b"<p>x" + b" " * 90_000 + b"y</p>" + b"\n \n" * 1000 + b"<p>z</p>"
+
+    [page] = read(uploads, content, MediaType.HTML).pages
+
+    assert page.split() == ["x", "y", "z"]
+    assert "\n\n\n" not in page
 
 
 def test_a_web_page_has_what_it_shows(uploads: MemoryUploads) -> None:

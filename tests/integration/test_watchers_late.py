@@ -54,6 +54,7 @@ def events_of(life: WatchersLife, after: int = 0) -> list[dict[str, Any]]:
     """Read an ended job's stream to its end."""
     address = f"{life.stage.webs[1].url}/v1/jobs/{life.job_id}/events"
     answer = http.get(address, params={"after": after}).raise_for_status()
+    assert answer.headers["Connection"] == "close"  # the server takes no request after a stream
     return [json.loads(line[6:]) for line in answer.text.splitlines() if line[:6] == "data: "]
 
 

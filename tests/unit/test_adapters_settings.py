@@ -342,3 +342,9 @@ def test_half_of_what_connections_need_is_refused(environ: Environ, half: dict[s
     refusal = environ.refusal(**half)
 
     assert "LONGHAUL_APIGATEWAY_ENDPOINT and LONGHAUL_APIGATEWAY_CONNECTION_KEY" in refusal
+
+
+def test_the_clients_own_variables_are_no_mistake(environ: Environ) -> None:
+    settings = environ.read(LONGHAUL_URL="http://127.0.0.1:5000", LONGHAUL_API_KEY="lh_key")
+
+    assert settings.bucket == NEEDED["LONGHAUL_BUCKET"]

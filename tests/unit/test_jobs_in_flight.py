@@ -57,7 +57,7 @@ class Desk:
 
     def submit_under(self, name: str) -> Submitted:
         key = RequestKey.of(user=ADA, route="POST /v1/jobs", key=name, body={})
-        return submit_once(a_request(), key, self.parts, self.keyed)
+        return submit_once(a_request, key, self.parts, self.keyed)
 
     def end(self, job: Job) -> None:
         ended = replace(job, status=JobStatus.FAILED, ended_at=self.clock.now())

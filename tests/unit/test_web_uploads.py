@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobs.document import Document, MediaType
 from jobs.job import JobId
 from tests.web_world import ADA, BOB, MOST_UPLOAD_BYTES, World
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
 
 CONTENT = b"a,b\n1,2\n"
 DECLARED: dict[str, Any] = {
@@ -172,3 +175,18 @@ def test_documents_of_another_shape_name_their_field(documents: object, field: s
     [error] = problem(World(), "/v1/jobs", {"prompt": "x", "documents": documents})
 
     assert error["field"] == field
+
+
+def test_a_replay_needs_nothing_that_its_request_has_named() -> None:
+    world = World()
+    body = {"prompt": "Sum up", "documents": [{"upload_id": uploaded(world)}]}
+
+    def post(key: str) -> TestResponse:
+        headers = ADA | {"Idempotency-Key": key}
+        return world.client.post("/v1/jobs", json=body, headers=headers)
+
+    first = post("one").get_json()["id"]
+    world.uploads._kept.clear()  # noqa: SLF001 - as the bucket's rule does, in its time
+
+    assert (post("one").status_code, post("one").get_json()["id"]) == (202, first)
+    assert post("two").status_code == 422
