@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
-from adapters.dynamodb_row import number, text, time, to_item
+from adapters.dynamodb_row import LEAVING, number, text, time, to_item
 from adapters.schema import idempotency_table_name
 from jobs.errors import JobExists, KeyReused, Unavailable
 from jobs.job import JobId
@@ -133,9 +133,9 @@ class DynamoDBKeyedJobs:
                 TableName=self.jobs,
                 Key={"JobId": job_id},
                 ConsistentRead=True,
-                ProjectionExpression="JobId, LeavingTable",
+                ProjectionExpression=f"JobId, {LEAVING}",
             )
-        return "Item" in answer and "LeavingTable" not in answer["Item"]
+        return "Item" in answer and LEAVING not in answer["Item"]
 
 
 def _reasons(error: botocore.exceptions.ClientError) -> Sequence[str]:

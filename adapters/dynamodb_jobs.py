@@ -17,6 +17,7 @@ import botocore.exceptions
 
 from adapters.aws_errors import code_of, translating
 from adapters.dynamodb_row import (
+    LEAVING,
     from_item,
     number,
     result_attributes,
@@ -55,7 +56,6 @@ _CLAIMABLE = (
     " OR (JobStatus = :running AND LeaseUntil < :at)"
 )
 _CALLS = ("InvokeStartedAt", "InterruptedAt")  # what is known of a claim's call ends with it
-_LEAVING = "LeavingTable"  # the row of a job that is being deleted
 _AS_READ = "Epoch = :epoch AND JobStatus = :status"
 _CANCELLED = "Epoch = :epoch AND JobStatus = :cancelled"
 _NO_RESULT = "attribute_not_exists(ResultData) AND attribute_not_exists(ResultKey)"
@@ -98,7 +98,7 @@ class DynamoDBJobStore:
     def get(self, job_id: JobId) -> Job:
         """Read a row, consistently."""
         row = self._read(job_id)
-        if _LEAVING in row:
+        if LEAVING in row:
             raise JobNotFound(f"there is no job {job_id}")
         return from_item(row)
 
@@ -274,8 +274,8 @@ class DynamoDBJobStore:
         try:
             row = self._update(
                 job.id,
-                condition=f"{_AS_READ} AND attribute_not_exists({_LEAVING})",
-                sets={"Epoch": "Epoch + :one", _LEAVING: ":true"},
+                condition=f"{_AS_READ} AND attribute_not_exists({LEAVING})",
+                sets={"Epoch": "Epoch + :one", LEAVING: ":true"},
                 values={
                     ":epoch": number(job.epoch),
                     ":status": text(job.status),
@@ -290,7 +290,7 @@ class DynamoDBJobStore:
                 number(job.epoch),
                 number(job.epoch + 1),
             )
-            if _LEAVING not in row or not is_job:
+            if LEAVING not in row or not is_job:
                 raise JobMoved(f"job {job.id} is no longer {job.status}") from refused
         return from_item(row)
 

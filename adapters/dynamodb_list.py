@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.aws_errors import translating
-from adapters.dynamodb_row import summary_from_item, text, time
+from adapters.dynamodb_row import LEAVING, summary_from_item, text, time
 from adapters.schema import USER_JOBS
 from jobs.errors import RecordUnreadable, Unavailable
 from jobs.job import JobId
@@ -54,7 +54,7 @@ _SHOWN = (
     "Error",
     "Usage",
     "StopReason",
-    "LeavingTable",
+    LEAVING,
 )
 
 
@@ -138,7 +138,7 @@ class DynamoDBJobList:
         return [job for job_id in ids if (job := self._summary(rows.get(job_id))) is not None]
 
     def _summary(self, row: Mapping[str, Value] | None) -> Job | None:
-        if row is None or "LeavingTable" in row:
+        if row is None or LEAVING in row:
             return None
         try:
             return summary_from_item(row)

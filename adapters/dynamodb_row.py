@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     Item = Mapping[str, Value]
 
 
+LEAVING = "LeavingTable"  # marks the row of a job that is being deleted
+
+
 def text(value: str) -> Value:
     """Write a string."""
     return {"S": value}

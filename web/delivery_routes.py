@@ -15,7 +15,7 @@ from jobs.receiver import DeliveryKind
 from jobs.results import get_own_job
 from jobs.times import written_time
 from web.delivery_calls import REPLAY, SHOW
-from web.json_text import write_json
+from web.job_answers import json_response
 from web.routes import Route, the_caller
 
 if TYPE_CHECKING:
@@ -98,6 +98,6 @@ def write_delivery(delivery: Delivery) -> dict[str, object]:
 
 
 def _json_response(value: object, *, status: int = 200) -> Response:
-    response = Response(write_json(value) + "\n", status=status, content_type="application/json")
+    response = json_response(value, status=status)
     response.headers["Cache-Control"] = "private, no-cache"
     return response

@@ -6,18 +6,20 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from flask import Response, request
+from flask import request
 
 from jobs.caller import Scope
 from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import JobStatus, parse_job_id
 from jobs.listing import MOST_LISTED, Place
 from jobs.times import read_time, written_time
+from web.job_answers import json_response
 from web.job_calls import DEFAULT_LIMIT, LIST, LONGEST_CURSOR
-from web.json_text import write_json
 from web.routes import Route, the_caller
 
 if TYPE_CHECKING:
+    from flask import Response
+
     from jobs.listing import JobList
     from web.job_json import JobWriter
 
@@ -43,7 +45,7 @@ class ListRoutes:
             "jobs": [self._writer.write_summary(job) for job in page.jobs],
             "next_cursor": None if page.next is None else write_cursor(page.next),
         }
-        response = Response(write_json(body) + "\n", content_type="application/json")
+        response = json_response(body)
         response.headers["Cache-Control"] = "private, no-cache"
         return response
 
