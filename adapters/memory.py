@@ -230,6 +230,11 @@ class MemoryJobStore:
             found = [job for job in self._jobs.values() if job.user == user]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
 
+    def all_jobs(self) -> list[Job]:
+        """Give every job; for MemoryOpenJobs."""
+        with self._lock:
+            return list(self._jobs.values())
+
     def keep_partial(self, claim: Claim, partial: Partial) -> None:
         """Add what had come of the call to a job that was cancelled under this claim."""
         with self._lock:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 from adapters.logs import configure_logs, get_log
 from adapters.settings import read_settings
+from adapters.web_metrics import WebMetrics
 from adapters.wiring import open_web_parts
 from jobs.job import ModelId
 from web.app import create_app, hub_of
+from web.metrics_routes import MetricsPort
 from web.parts import WebhookTerms, WebLog, WebParts
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 def open_app(settings: Settings) -> Flask:
     """Wire the process, and begin to listen to events."""
-    configure_logs(settings)
+    metrics = WebMetrics(default_model=settings.default_model)
+    configure_logs(settings, measure=metrics.measure)
     adapters = open_web_parts(settings)
     app = create_app(
         WebParts(
@@ -53,8 +56,13 @@ def open_app(settings: Settings) -> Flask:
             push=settings.push,
             longest_retention=timedelta(days=settings.retention_days),
             allowed_origins=settings.allowed_origins,
+            measures=metrics,
         )
     )
+    if settings.metrics_port is not None:
+        app.wsgi_app = MetricsPort(  # type: ignore[method-assign] # Flask's own way to wrap an app
+            app.wsgi_app, port=settings.metrics_port, measures=metrics
+        )
     hub_of(app).start()
     return app
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from web.hub import Hub
     from web.job_reader import JobReader
     from web.live_response import Peer
+    from web.measures import Kind
 
 MAX_BYTES = 1024 * 1024  # of live events that a client may be behind
 MAX_HELD = 2_000  # events while the log is read and told
@@ -38,6 +39,8 @@ class EventStream:
     That thread reads what was missed, too, and tells it at the client's pace. A client that falls
     behind what is live is cut off, and comes back where it was.
     """
+
+    kind: Kind = "sse"
 
     def __init__(self, *, job_id: JobId, hub: Hub, reader: JobReader, peer: Peer) -> None:
         self._job_id = job_id
@@ -170,6 +173,7 @@ class EventStream:
             self._waiting.append(chunk)
             self._bytes += len(chunk)
             self._is_over = heard.kind.is_terminal
+            self._reader.measures.event_told()
         self._changed.notify_all()
 
     def _cut_off(self) -> None:
