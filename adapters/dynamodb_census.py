@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from adapters.aws_errors import translating
 from adapters.dynamodb_row import from_item, text
 from adapters.schema import OPEN_JOBS
-from jobs.census import OPEN, Census, open_since, seems_made_at
+from jobs.census import OPEN, Census, seems_made_at
 from jobs.due import SHARDS
 from jobs.errors import RecordUnreadable
 from jobs.job import JobId, JobStatus
+from jobs.told import accepted_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,5 +98,5 @@ class DynamoDBOpenJobs:
             except RecordUnreadable:
                 continue
             if job is not None and job.status is status:
-                since.append(open_since(job))
+                since.append(accepted_at(job))
         return min(since, default=None)

@@ -6,10 +6,11 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from jobs.census import OPEN, Census, open_since
+from jobs.census import OPEN, Census
 from jobs.errors import JobNotFound, KeyReused
 from jobs.job import Inline
 from jobs.listing import Page, Place
+from jobs.told import accepted_at
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,7 +56,7 @@ class MemoryOpenJobs:
         jobs = held[:most]
         by_state = {status: [job for job in jobs if job.status is status] for status in OPEN}
         since = {
-            status: [open_since(job) for job in found if job.part is None]
+            status: [accepted_at(job) for job in found if job.part is None]
             for status, found in by_state.items()
         }
         return Census(

@@ -11,7 +11,7 @@ from jobs.job import CROCKFORD, JobStatus, parse_job_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobs.job import Job, JobId
+    from jobs.job import JobId
 
 OPEN = tuple(status for status in JobStatus if not status.is_terminal)
 MOST_COUNTED = 20_000
@@ -42,11 +42,6 @@ class OpenJobs(Protocol):
 
         What was written a moment ago may not be seen yet. Raises Unavailable.
         """
-
-
-def open_since(job: Job) -> datetime:
-    """Give when a job was accepted, or redriven last."""
-    return job.queued_at or job.created_at
 
 
 def seems_made_at(job_id: JobId, now: datetime) -> datetime | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.timeline import StepName
 from jobs.times import written_time
 
 if TYPE_CHECKING:
@@ -20,12 +21,18 @@ def seconds(duration: timedelta) -> float:
     return max(0.0, round(duration.total_seconds(), 3))
 
 
+def accepted_at(job: Job) -> datetime:
+    """Give when a job was accepted, or redriven last; gathering its parts is no new beginning."""
+    redrives = [step.at for step in job.timeline if step.name is StepName.REDRIVEN]
+    return redrives[-1] if redrives else job.created_at
+
+
 def waited(job: Job, at: datetime) -> dict[str, float]:
     """Tell how long a job waited for the first claim of its round, and nothing of later ones."""
     # The row keeps milliseconds.
     if job.started_at is None or written_time(job.started_at) != written_time(at):
         return {}
-    return {"waited_seconds": seconds(at - (job.queued_at or job.created_at))}
+    return {"waited_seconds": seconds(at - accepted_at(job))}
 
 
 def described(job: Job) -> dict[str, object]:
@@ -36,5 +43,5 @@ def described(job: Job) -> dict[str, object]:
     if job.error is not None:
         told["error"] = job.error.code
     if job.ended_at is not None and job.status.is_terminal:
-        told["age_seconds"] = seconds(job.ended_at - (job.queued_at or job.created_at))
+        told["age_seconds"] = seconds(job.ended_at - accepted_at(job))
     return told

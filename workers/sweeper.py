@@ -99,10 +99,10 @@ class Sweeper:
         ):
             return
         self._counted_at = elapsed
-        self.census = None
         try:
             self.census = self._counting.jobs.count(self._parts.clock.now(), most=MOST_COUNTED)
         except LonghaulError as error:
+            self.census = None
             self._parts.log.warning("census_waits", reason=str(error))
 
     def _sweep_deliveries(self) -> None:
