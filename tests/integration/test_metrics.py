@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import socket
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,13 +16,23 @@ import pytest
 import yaml
 from websockets.sync.client import connect
 
+from adapters.metrics_ports import PORTS_ON
 from deploy.local.environment import REPO_ROOT
 from jobs.job import JobId, ModelId, UserId
 from jobs.task import Task
 from jobs.trace import Trace
 from tests.free_ports import free_base
 from tests.scrape import Scrape
-from tests.stack import LocalStack, System, http, wait_until
+from tests.stack import (
+    BIN,
+    LocalStack,
+    Program,
+    System,
+    answers,
+    clean_environ,
+    http,
+    wait_until,
+)
 from tests.webhook_receiver import SETTINGS, receiving
 from workers.broker import CeleryTaskQueue, make_celery
 
@@ -35,6 +49,11 @@ POLICY = [
         "MaxAttempts": 3,
     }
 ]
+PROCESSES = {
+    "web": (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app"),
+    "worker": (sys.executable, "-m", "workers.worker_entry"),
+    "feed": (sys.executable, "-m", "workers.feed_entry"),
+}
 NAME = re.compile(r"\blonghaul_[a-z0-9_]+")
 
 
@@ -82,11 +101,11 @@ class Hands:
 
     def replay(self, job_id: str) -> list[str]:
         """Subscribe to an ended job from its beginning, and give the events that are told."""
-        with connect(f"{self._url.replace('http', 'ws')}/v1/ws", proxy=None) as socket:
-            socket.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 0}))
-            told = [json.loads(socket.recv(timeout=30))]
+        with connect(f"{self._url.replace('http', 'ws')}/v1/ws", proxy=None) as watcher:
+            watcher.send(json.dumps({"type": "subscribe", "job_id": job_id, "after": 0}))
+            told = [json.loads(watcher.recv(timeout=30))]
             while told[-1].get("event") != "job.completed":
-                told.append(json.loads(socket.recv(timeout=30)))
+                told.append(json.loads(watcher.recv(timeout=30)))
         return [one["event"] for one in told if one["type"] == "event"]
 
 
@@ -139,9 +158,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             "the running job is counted",
         )
         while_it_ran = Scrape.at(port + 2)
-        with connect(f"{system.url.replace('http', 'ws')}/v1/ws", proxy=None) as socket:
-            socket.send(json.dumps({"type": "ping"}))
-            socket.recv(timeout=30)
+        with connect(f"{system.url.replace('http', 'ws')}/v1/ws", proxy=None) as watcher:
+            watcher.send(json.dumps({"type": "ping"}))
+            watcher.recv(timeout=30)
             wait_until(
                 lambda: Scrape.at(port).value("longhaul_watchers", kind="websocket") == 1,
                 "the socket is counted",
@@ -149,7 +168,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             while_watched = Scrape.at(port)
             assert Scrape.at(port + 1).value("longhaul_worker_running_jobs") == 1
             hands.cancel(long)
-            while json.loads(socket.recv(timeout=30)).get("event") != "job.cancelled":
+            while json.loads(watcher.recv(timeout=30)).get("event") != "job.cancelled":
                 pass
         hands.replay(told)
         send_twice(stack, told)
@@ -281,6 +300,66 @@ def test_whatever_the_dashboard_and_the_rules_ask_for_is_told(seen: Seen, file: 
 
     assert len(asked) > 10
     assert asked - seen.web.names - seen.worker.names - seen.feed.names == set()
+
+
+def test_a_metrics_port_in_use_ends_each_process_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for role, command in PROCESSES.items():
+            environ = {
+                **clean_environ(),
+                "REDIS_URL": "redis://127.0.0.1:1",
+                "LONGHAUL_BUCKET": "nowhere",
+                "LONGHAUL_METRICS_PORT": str(port - PORTS_ON[role]),
+            }
+            done = subprocess.run(  # noqa: S603 - our own command
+                command, env=environ, capture_output=True, text=True, timeout=60, check=False
+            )
+
+            said = f"{role}: metrics cannot be served on 127.0.0.1:{port}: Address already in use\n"
+            assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_what_a_web_worker_has_counted_outlives_it(tmp_path: Path) -> None:
+    public, port = free_base(1), free_base(1)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environ = {
+        **clean_environ(),
+        "PORT": str(public),
+        "LONGHAUL_METRICS_PORT": str(port),
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "LONGHAUL_BUCKET": "nowhere",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "WEB_CONCURRENCY": "2",
+        "LONGHAUL_DRAIN_SECONDS": "1",
+        "TMPDIR": str(temporary),
+    }
+    program = Program(PROCESSES["web"], environ=environ, log=tmp_path / "web.log")
+    try:
+        program.wait_for(lambda: answers(f"http://127.0.0.1:{public}/healthz"), "web answers")
+        before = program.wait_for(
+            lambda: len(program.children()) >= 2 and program.children(), "two"
+        )
+        while_they_lived = health_checks(port)
+        program.process.send_signal(signal.SIGHUP)
+        program.wait_for(lambda: before and not before & program.children(), "others work")
+        [_] = temporary.glob("longhaul-metrics-*")
+        after = health_checks(port)
+    finally:
+        program.stop()
+
+    assert while_they_lived >= 1
+    assert after == while_they_lived
+    assert list(temporary.glob("longhaul-metrics-*")) == []
+
+
+def health_checks(port: int) -> float:
+    labels = {"route": "/healthz", "method": "GET", "status": "200"}
+    return Scrape.at(port).value("longhaul_request_seconds_count", **labels)
 
 
 def expressions_in(path: Path) -> list[str]:
