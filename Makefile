@@ -49,6 +49,12 @@ check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the
 	@hadolint deploy/Dockerfile
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p web/console
+	@if command -v promtool >/dev/null; then \
+	    promtool check rules deploy/observability/alerts.yml; \
+	    promtool test rules deploy/observability/alerts_test.yml; \
+	else \
+	    echo "check: no promtool on PATH (apt-get install prometheus): alert rules are left to CI" >&2; \
+	fi
 
 # Each worker has stand-ins of its own; one that has finished takes tests from the other.
 WORKERS ?= 2

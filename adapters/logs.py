@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from adapters.settings import Settings
     from jobs.ports import Log
 
@@ -20,8 +22,18 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def configure_logs(settings: Settings) -> None:
-    """Send our logs and every library's to stderr in one form; call once, at a process's start."""
+class Measure(Protocol):
+    """Who counts lines: `take` of adapters/line_meters.py."""
+
+    def __call__(self, level: str, event: str, keys: Mapping[str, object]) -> None:
+        """Take one line; never raises."""
+
+
+def configure_logs(settings: Settings, *, measure: Measure | None = None) -> None:
+    """Send our logs and every library's to stderr in one form; call once, at a process's start.
+
+    `measure` is given each line of ours, also those that are under the level that is shown.
+    """
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
@@ -34,9 +46,12 @@ def configure_logs(settings: Settings) -> None:
         )
     )
     exceptions = [structlog.processors.format_exc_info] if settings.log_format == "json" else []
+    measuring = [] if measure is None else [_measuring(measure, settings.log_level)]
     structlog.configure(
-        processors=[*_SHARED, *exceptions, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        processors=[*measuring, *_SHARED, *exceptions, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            settings.log_level if measure is None else logging.NOTSET
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -54,6 +69,23 @@ def configure_logs(settings: Settings) -> None:
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+
+
+def _measuring(measure: Measure, shown: str) -> structlog.typing.Processor:
+    """Count each line, and drop those under the level that is shown."""
+    least = logging.getLevelNamesMapping()[shown]
+    levels = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()}
+    levels["exception"] = logging.ERROR
+
+    def take(
+        _: object, method: str, line: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        measure(method, str(line["event"]), line)
+        if levels.get(method, logging.CRITICAL) < least:
+            raise structlog.DropEvent
+        return line
+
+    return take
 
 
 def get_log() -> Log:

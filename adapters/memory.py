@@ -256,6 +256,11 @@ class MemoryJobStore:
             ]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
 
+    def all_jobs(self) -> list[Job]:
+        """Give every job; for MemoryCensusTaker."""
+        with self._lock:
+            return list(self._jobs.values())
+
     def keep_partial(self, claim: Claim, partial: Partial) -> None:
         """Add what had come of the call to a job that was cancelled under this claim."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""A user's jobs by time and by key, in memory; they pass the contract suites of the real ones."""
+"""Jobs by time, by key and by state, in memory; they pass the contract suites of the real ones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from jobs.census import OPEN, Census
 from jobs.errors import JobNotFound, KeyReused
 from jobs.job import Inline
 from jobs.listing import Page, Place
+from jobs.told import accepted_at
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from adapters.memory import MemoryJobStore
     from jobs.idempotency import KeyId, RequestKey
     from jobs.job import Job, JobId, JobStatus, UserId
@@ -37,6 +41,29 @@ class MemoryJobList:
         return Page(
             jobs=tuple(_summary(job) for job in page),
             next=Place(created_at=page[-1].created_at, job=page[-1].id) if more else None,
+        )
+
+
+@dataclass(frozen=True)
+class MemoryCensusTaker:
+    """jobs.census.CensusTaker over a MemoryJobStore."""
+
+    store: MemoryJobStore
+
+    def count(self, now: datetime, *, most: int) -> Census:
+        """Count."""
+        held = [job for job in self.store.all_jobs() if not job.status.is_terminal]
+        jobs = held[:most]
+        by_state = {status: [job for job in jobs if job.status is status] for status in OPEN}
+        since = {
+            status: [accepted_at(job) for job in found if job.part is None]
+            for status, found in by_state.items()
+        }
+        return Census(
+            at=now,
+            counts={status: len(found) for status, found in by_state.items()},
+            oldest={status: min(times) for status, times in since.items() if times},
+            is_whole=len(held) <= most,
         )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.metrics_ports import MOST_PORTS_ON
 from adapters.safe_url import is_safe_url
 from adapters.topics import problem_with_template
 from jobs.delivery import SCHEDULE
@@ -127,6 +128,10 @@ class Settings(BaseSettings):
     feed_batch: int = Field(default=1000, ge=1, le=1000)
     feed_max_record_age_seconds: int = -1
     sweep_seconds: float = Field(default=5, ge=0.1, le=600)
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=1, le=65535 - MOST_PORTS_ON)
+    census_seconds: float = Field(default=30, ge=1, le=3600)
 
     webhook_secrets: Annotated[tuple[str, ...], NoDecode] = ()
     webhook_allow_loopback: bool = False
@@ -270,6 +275,12 @@ class Settings(BaseSettings):
                 f"{PREFIX}APIGATEWAY_ENDPOINT and {PREFIX}APIGATEWAY_CONNECTION_KEY"
                 " must be set together"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_metrics_port(self) -> Self:
+        if self.metrics_port == self.port:
+            raise ValueError(f"{PREFIX}METRICS_PORT must be another than PORT")
         return self
 
     @field_validator("feed_max_record_age_seconds")

@@ -20,6 +20,7 @@ from adapters.bedrock import BedrockModel
 from adapters.bootstrap import check_bus, check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
 from adapters.documents import BoundedReader, ReadingBounds
+from adapters.dynamodb_census import DynamoDBCensusTaker
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
 from adapters.dynamodb_idempotency import DynamoDBKeyedJobs
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
     from jobs.answer import KeptAnswers
+    from jobs.census import CensusTaker
     from jobs.delivery_ports import Deliveries
     from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
@@ -133,6 +135,7 @@ class FeedAdapters:
     rejected: RejectedRecords
     deliveries: DynamoDBDeliveries
     due: DueJobs
+    census_taker: CensusTaker
     store: JobStore
     events: EventBus
     holders: Holders
@@ -317,6 +320,7 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
         rejected=_rejected_records(dynamodb, settings),
         deliveries=_deliveries(dynamodb, settings),
         due=DynamoDBDueJobs(client=dynamodb, table=settings.table, log=log),
+        census_taker=DynamoDBCensusTaker(client=dynamodb, table=settings.table),
         store=_job_store(dynamodb, settings),
         events=bus,
         holders=bus,

@@ -11,6 +11,7 @@ from jobs.events import terminal_event
 from jobs.fenced import tell_holder
 from jobs.outcome import Cancelled
 from jobs.timeline import Step, StepName
+from jobs.told import described
 
 if TYPE_CHECKING:
     from jobs.fenced import Holders
@@ -51,7 +52,7 @@ def cancel_job(job: Job, parts: CancelParts) -> Job:
             job = parts.store.get(job.id)
             continue
         tell_holder(before, job, parts.holders)
-        parts.log.info("job_cancelled", job_id=job.id, trace_id=job.trace.id)
+        parts.log.info("job_cancelled", job_id=job.id, trace_id=job.trace.id, **described(job))
         if (event := terminal_event(job)) is not None:
             parts.events.publish(event)
     return job

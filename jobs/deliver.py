@@ -79,6 +79,7 @@ def _settle(claimed: ClaimedDelivery, settled: Delivery, parts: DeliverParts) ->
     tell(
         "delivery_tried",
         **_keys(settled.key),
+        kind=settled.kind,
         state=settled.state,
         number=last.number,
         status=last.status,

@@ -11,6 +11,7 @@ from jobs.fenced import tell_holder
 from jobs.job import JobError
 from jobs.outcome import Expired
 from jobs.timeline import Step, StepName
+from jobs.told import described
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,7 +63,7 @@ def expire_job(job: Job, parts: ExpireParts) -> Job:
     expired = Expired(at=now, seq=seq.next_first(job.epoch), error=error, steps=(step,))
     before, job = job, parts.store.change(job, expired)
     tell_holder(before, job, parts.holders)
-    parts.log.info("job_expired", job_id=job.id, trace_id=job.trace.id, error=error.code)
+    parts.log.info("job_expired", job_id=job.id, trace_id=job.trace.id, **described(job))
     if (event := terminal_event(job)) is not None:
         parts.events.publish(event)
     return job

@@ -18,6 +18,7 @@ from jobs.job import JobError, JobStatus
 from jobs.outcome import Failed, Gathered
 from jobs.plan import part_id
 from jobs.timeline import Step, StepName
+from jobs.told import described
 
 if TYPE_CHECKING:
     from jobs.cancel import CancelParts
@@ -137,7 +138,13 @@ def _fail(job: Job, part: Job, parts: GatherParts) -> Job:
     job = parts.store.change(
         job, Failed(at=now, seq=seq.next_first(job.epoch), error=error, steps=(step,))
     )
-    parts.log.info("job_failed_by_part", job_id=job.id, part_id=part.id, trace_id=job.trace.id)
+    parts.log.info(
+        "job_failed_by_part",
+        job_id=job.id,
+        part_id=part.id,
+        trace_id=job.trace.id,
+        **described(job),
+    )
     if (event := terminal_event(job)) is not None:
         parts.events.publish(event)
     return job

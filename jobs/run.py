@@ -34,6 +34,7 @@ from jobs.prompt import Prompt
 from jobs.recover import recover
 from jobs.running import Run
 from jobs.timeline import Step, StepName
+from jobs.told import described, waited
 
 if TYPE_CHECKING:
     from jobs.claim import Claim
@@ -94,7 +95,13 @@ def claim_job(task: Task, parts: RunParts) -> Claim | ClaimRefused:
     if isinstance(claim, ClaimRefused):
         parts.log.info("claim_refused", status=claim.status, **keys)
     else:
-        parts.log.info("job_claimed", attempt=claim.attempt, epoch=claim.epoch, **keys)
+        parts.log.info(
+            "job_claimed",
+            attempt=claim.attempt,
+            epoch=claim.epoch,
+            **keys,
+            **waited(claim.job, terms.at),
+        )
     return claim
 
 
@@ -235,7 +242,7 @@ def settle(run: Run, outcome: Outcome) -> Job:
     """
     run.parts.events.flush()
     job = run.patiently(lambda: run.parts.store.settle(run.claim, outcome), waiting="settle_waits")
-    run.parts.log.info("job_settled", status=job.status, **run.keys)
+    run.parts.log.info("job_settled", **{**described(job), **run.spent, **run.keys})
     return job
 
 
@@ -270,7 +277,7 @@ def keep_partial(run: Run) -> None:
     except Exception as error:  # noqa: BLE001 - a claim that is lost is lost, whatever breaks here
         run.parts.log.warning("partial_not_kept", reason=repr(error), **run.keys)
         return
-    run.parts.log.info("partial_kept", characters=len(run.text_so_far), **run.keys)
+    run.parts.log.info("partial_kept", characters=len(run.text_so_far), **run.spent, **run.keys)
     run.let_go()
 
 

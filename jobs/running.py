@@ -9,6 +9,7 @@ from jobs.errors import Misconfigured, Unavailable
 from jobs.narrate import Mute, Narrator
 from jobs.patience import patiently
 from jobs.timeline import Step, StepName
+from jobs.told import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class RunParts:
 class Run:
     """One claim being run; used by one thread. `steps` are what the outcome will write.
 
+    `began` and `invoked` are when it began, and its call did, in the clock's elapsed time.
     `has_stream` says that the model has begun to answer, `came` is the text that came of it,
     and `placed` says what of that was put into the object store.
     `answer` is what was paid for and is not written yet; `is_kept` says that it would be found if
@@ -73,7 +75,8 @@ class Run:
     lease: Lease
     parts: RunParts
     steps: list[Step] = field(default_factory=list)
-    has_invoked: bool = False
+    began: timedelta = field(init=False)
+    invoked: timedelta | None = None
     has_stream: bool = False
     came: list[str] = field(default_factory=list)
     placed: list[ObjectKey] = field(default_factory=list)
@@ -82,8 +85,14 @@ class Run:
     gathered: tuple[Job, ...] = ()
 
     def __post_init__(self) -> None:
+        self.began = self.parts.clock.elapsed()
         events = self.parts.events if self.claim.job.part is None else Mute()
         self.narrator = Narrator(claim=self.claim, events=events, clock=self.parts.clock)
+
+    @property
+    def has_invoked(self) -> bool:
+        """Whether the claim's own call has begun."""
+        return self.invoked is not None
 
     @property
     def may_call(self) -> bool:
@@ -105,6 +114,17 @@ class Run:
             "trace_id": self.claim.job.trace.id,
             **({} if part is None else {"part_of": part.job}),
         }
+
+    @property
+    def spent(self) -> dict[str, object]:
+        """What the line of this run's end tells beside: its time, and what its call has cost."""
+        spent: dict[str, object] = {
+            "model": self.claim.job.model,
+            "run_seconds": seconds(self.parts.clock.elapsed() - self.began),
+        }
+        if self.answer is not None and self.answer.usage is not None:
+            spent["input_tokens"], spent["output_tokens"] = self.answer.usage
+        return spent
 
     def step(self, name: StepName, *, error: str | None = None, detail: str | None = None) -> Step:
         """Make a step of the timeline, taken now."""
@@ -129,7 +149,8 @@ class Run:
             lambda: self.parts.store.mark_invoked(self.claim, step), waiting="call_waits"
         )
         self.lease.check()  # the mark may have taken long; what lapsed meanwhile must not pay
-        self.has_invoked = True
+        self.invoked = self.parts.clock.elapsed()
+        self.parts.log.info("call_begun", model=self.claim.job.model, **self.keys)
 
     def note(self, name: StepName, *, detail: str | None = None) -> None:
         """Take a step that the outcome will write."""
@@ -139,7 +160,14 @@ class Run:
         """Take in a piece of the answer as it comes, and note the first."""
         if not self.came:
             self.note(StepName.FIRST_TOKEN)
+            self._tell_first_token()
         self.came.append(text)
+
+    def _tell_first_token(self) -> None:
+        if self.invoked is not None:
+            after = seconds(self.parts.clock.elapsed() - self.invoked)
+            model = self.claim.job.model
+            self.parts.log.info("first_token_came", after_seconds=after, model=model, **self.keys)
 
     def hold(self, answer: PaidAnswer, *, is_kept: bool = False) -> None:
         """Take a paid answer in hand; it is kept as soon as the store has to be waited for."""

@@ -155,7 +155,11 @@ def _tell(job: Job, parts: SubmitParts) -> None:
     parts.feed.nudge()
     parts.events.publish(queued_event(job))
     parts.log.info(
-        "job_submitted", job_id=job.id, trace_id=job.trace.id, prompt_bytes=job.prompt.size
+        "job_submitted",
+        job_id=job.id,
+        trace_id=job.trace.id,
+        model=job.model,
+        prompt_bytes=job.prompt.size,
     )
 
 

@@ -22,6 +22,7 @@ from web.job_reader import JobReaders
 from web.job_routes import JobRoutes
 from web.limits import tell_limits
 from web.list_routes import ListRoutes
+from web.metrics_routes import MetricsRoutes
 from web.openapi_routes import OpenApiRoutes
 from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from web.parts import WebParts
 
 _HUB = "longhaul_hub"
-_HEALTH = frozenset({"healthz", "readyz"})
+_HEALTH = frozenset({"healthz", "readyz", "metrics"})
 
 
 def create_app(parts: WebParts) -> Flask:
@@ -44,12 +45,18 @@ def create_app(parts: WebParts) -> Flask:
     app = Flask("longhaul", static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # no redirects: an address is right or it is not there
-    hub = Hub(source=parts.source, clock=parts.clock, log=parts.log)
+    hub = Hub(source=parts.source, clock=parts.clock, log=parts.log, measures=parts.measures)
     app.extensions[_HUB] = hub
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
     Cors(parts.allowed_origins).add_to(app)
-    readers = JobReaders(store=parts.store, log=parts.event_log, writer=writer, turns=Turns())
+    readers = JobReaders(
+        store=parts.store,
+        log=parts.event_log,
+        writer=writer,
+        turns=Turns(),
+        measures=parts.measures,
+    )
     sockets = SocketRoutes(parts, hub, readers)
     routes = (
         *SubmitRoutes(parts, hub, writer).routes(),
@@ -59,6 +66,7 @@ def create_app(parts: WebParts) -> Flask:
         *DeliveryRoutes(parts).routes(),
         *UploadRoutes(parts).routes(),
         *HealthRoutes(parts, hub).routes(),
+        *MetricsRoutes(parts.measures).routes(),
         *AsyncApiRoutes().routes(),
         *OpenApiRoutes().routes(),
         *StaticRoutes().routes(),

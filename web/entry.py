@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from adapters.logs import configure_logs, get_log
 from adapters.settings import read_settings
+from adapters.web_metrics import WebMetrics
 from adapters.wiring import open_web_parts
 from jobs.job import ModelId
 from web.app import create_app, hub_of
 from web.limits import Limits
+from web.metrics_routes import MetricsPort
 from web.parts import WebhookTerms, WebLog, WebParts
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 def open_app(settings: Settings) -> Flask:
     """Wire the process, and begin to listen to events."""
-    configure_logs(settings)
+    metrics = WebMetrics(default_model=settings.default_model)
+    configure_logs(settings, measure=metrics.measure)
     adapters = open_web_parts(settings)
     app = create_app(
         WebParts(
@@ -60,8 +63,13 @@ def open_app(settings: Settings) -> Flask:
                 calls=settings.rate_limit,
                 submits=settings.submit_rate_limit,
             ),
+            measures=metrics,
         )
     )
+    if settings.metrics_port is not None:
+        app.wsgi_app = MetricsPort(  # type: ignore[method-assign] # Flask's own way to wrap an app
+            app.wsgi_app, port=settings.metrics_port, measures=metrics
+        )
     hub_of(app).start()
     return app
 

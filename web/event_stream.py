@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from web.hub import Hub
     from web.job_reader import JobReader
     from web.live_response import Peer
+    from web.measures import Kind
 
 MAX_BYTES = 1024 * 1024  # of live events that a client may be behind
 MAX_HELD = 2_000  # events while the log is read and told
@@ -40,6 +41,8 @@ class EventStream:
     behind what is live is cut off, and comes back where it was. One whose credential is over is
     let go as well: `is_welcome` tells, and is asked as often as a comment would come.
     """
+
+    kind: Kind = "sse"
 
     def __init__(
         self,
@@ -190,6 +193,7 @@ class EventStream:
             self._waiting.append(chunk)
             self._bytes += len(chunk)
             self._is_over = heard.kind.is_terminal
+            self._reader.measures.event_told()
         self._changed.notify_all()
 
     def _cut_off(self) -> None:

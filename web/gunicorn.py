@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import gunicorn.http.wsgi
 
+from adapters.metrics_sharing import begin_sharing, check_port, end_sharing, forget_process
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
 from web.background import spawn
 
 if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
 _LOOK_SECONDS = 0.1
@@ -29,11 +31,21 @@ except Misconfigured as error:
 
 gunicorn.http.wsgi.SERVER = "longhaul"  # the Server header; what serves it is nobody's business
 
-bind = (
-    f"[{_settings.host}]:{_settings.port}"
-    if ":" in _settings.host
-    else (f"{_settings.host}:{_settings.port}")
-)
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+bind = [_address(_settings.host, _settings.port)]
+if begin_sharing() and _settings.metrics_port and "GUNICORN_FD" not in os.environ:
+    try:  # gunicorn would try for five seconds and then say it in a traceback
+        check_port(_settings.metrics_host, _settings.metrics_port)
+    except Misconfigured as error:
+        end_sharing()
+        sys.stderr.write(f"web: {error}\n")
+        sys.exit(2)
+if _settings.metrics_port:
+    bind.append(_address(_settings.metrics_host, _settings.metrics_port))
 worker_class = "gevent"
 worker_connections = _settings.web_connections
 backlog = 2048
@@ -59,6 +71,16 @@ def post_worker_init(worker: Worker) -> None:
     gunicorn only waits for them, until the graceful time-out cuts them off without a word.
     """
     spawn(lambda: _drain_at_the_end(worker))
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Forget the sockets that a worker held when it ended."""
+    forget_process(worker.pid)
+
+
+def on_exit(server: Arbiter) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Remove what the workers have counted."""
+    end_sharing()
 
 
 def _drain_at_the_end(worker: Worker) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 from jobs.errors import LonghaulError, Unavailable
 from web.background import spawn
 from web.close_codes import CloseCode
+from web.measures import Measures, Unmeasured
 from web.wire import text_frame
 
 if TYPE_CHECKING:
     from jobs.ports import Clock, EventSource, Heard, Topic
+    from web.measures import Kind
     from web.parts import WebLog
 
 REREADERS = 8  # sockets that re-read their jobs at the same time after the bus was away
@@ -22,6 +24,10 @@ _PAUSE = timedelta(seconds=1)
 
 class Watcher(Protocol):
     """A socket, as the hub sees it."""
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of connection it is."""
 
     def hear(self, heard: Heard, frame: bytes) -> None:
         """Take an event of a topic it has joined, and its message as a frame; never waits."""
@@ -51,7 +57,15 @@ class Hub:
     A topic is subscribed to at the source from its first watcher to its last.
     """
 
-    def __init__(self, *, source: EventSource, clock: Clock, log: WebLog) -> None:
+    def __init__(
+        self,
+        *,
+        source: EventSource,
+        clock: Clock,
+        log: WebLog,
+        measures: Measures | None = None,
+    ) -> None:
+        self._measures = measures or Unmeasured()
         self._source = source
         self._clock = clock
         self._log = log
@@ -71,15 +85,21 @@ class Hub:
     def enter(self, watcher: Watcher) -> None:
         """Count a socket in; one that comes while the process goes away is closed at once."""
         with self._lock:
+            is_new = watcher not in self._watchers
             self._watchers.add(watcher)
             is_late = self.is_draining
+        if is_new:
+            self._measures.watcher_came(watcher.kind)
         if is_late:
             watcher.end(CloseCode.SERVICE_RESTART, "restarting")
 
     def exit(self, watcher: Watcher) -> None:
         """Count a socket out; it has left its topics."""
         with self._lock:
+            is_here = watcher in self._watchers
             self._watchers.discard(watcher)
+        if is_here:
+            self._measures.watcher_left(watcher.kind)
 
     def join(self, topic: Topic, watcher: Watcher) -> None:
         """Let a socket hear a topic: whatever is published once this returns. Raises Unavailable.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobs.event_log import read_all
+from jobs.events import EventType
 from jobs.results import get_own_job
 from web.follow import CatchUp
+from web.measures import Unmeasured
 
 if TYPE_CHECKING:
     from jobs.event_log import EventLog
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.ports import JobStore
     from web.follow import Place, Told
     from web.job_json import JobWriter
+    from web.measures import Measures
     from web.turns import Turns
 
 
@@ -34,11 +37,17 @@ class JobReaders:
     log: EventLog
     writer: JobWriter
     turns: Turns
+    measures: Measures = field(default_factory=Unmeasured)
 
     def of(self, user: UserId) -> JobReader:
         """Give a user's reader."""
         return JobReader(
-            user=user, store=self.store, log=self.log, writer=self.writer, turns=self.turns
+            user=user,
+            store=self.store,
+            log=self.log,
+            writer=self.writer,
+            turns=self.turns,
+            measures=self.measures,
         )
 
 
@@ -51,6 +60,7 @@ class JobReader:
     log: EventLog
     writer: JobWriter
     turns: Turns
+    measures: Measures = field(default_factory=Unmeasured)
 
     def read(self, job_id: JobId) -> Job:
         """Read a job. Raises JobNotFound, also for another user's, and Unavailable."""
@@ -68,4 +78,6 @@ class JobReader:
             job = self.read(job.id)  # it has ended since
         catch_up = CatchUp(place, job, self.writer)
         told = catch_up.run(logged)
+        gaps = sum(one.kind is EventType.GAP for one in told)
+        self.measures.caught_up(len(told) - gaps, gaps=gaps)
         return Missed(told, catch_up.has_gap)

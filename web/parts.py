@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.ports import Log
 from jobs.receiver import PushTerms
+from web.measures import Measures, Unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,3 +82,4 @@ class WebParts:
     push: PushTerms = field(default_factory=PushTerms)
     limits: Limits | None = None
     allowed_origins: frozenset[str] = field(default_factory=frozenset)
+    measures: Measures = field(default_factory=Unmeasured)

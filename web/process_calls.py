@@ -39,6 +39,20 @@ READINESS = Call(
     },
 )
 
+METRICS = Call(
+    operation="get_metrics",
+    tag=TAG,
+    summary="Tell Prometheus how things stand",
+    description="Numbers of this process and of all users' jobs; none names a user or a job.",
+    answers={
+        200: Told(
+            description="metrics in Prometheus' text format",
+            texts={"text/plain": {"schema": {"type": "string"}}},
+            headers=_KEPT,
+        )
+    },
+)
+
 ASYNCAPI = Call(
     operation="get_asyncapi",
     tag=TAG,

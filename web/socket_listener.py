@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobs.ports import Heard
     from web.hub import Hub
     from web.job_reader import JobReader
+    from web.measures import Kind
     from web.outbox import Outbox
 
 MAX_HELD = 2_000  # events while one job is read
@@ -41,6 +42,8 @@ class SocketListener:
     the user's jobs. Of each job, numbers only rise: a duplicate, or a late word of a worker that
     has lost its claim, ends here.
     """
+
+    kind: Kind = "websocket"
 
     def __init__(self, *, hub: Hub, reader: JobReader, outbox: Outbox) -> None:
         self.user = reader.user
@@ -234,7 +237,7 @@ class SocketListener:
             return
         match watch.place.hear(heard):
             case Verdict.TELL:
-                self._outbox.offer(frame)
+                self._tell(frame)
             case Verdict.CATCH_UP:
                 watch.held = [(heard, frame)]
                 self._hub.let_reread(self)
@@ -246,7 +249,11 @@ class SocketListener:
         self._user_seqs.move_to_end(heard.job)
         if len(self._user_seqs) > _JOBS_REMEMBERED:
             self._user_seqs.popitem(last=False)
+        self._tell(frame)
+
+    def _tell(self, frame: bytes) -> None:
         self._outbox.offer(frame)
+        self._reader.measures.event_told()
 
     def _drop(self, job_id: JobId) -> None:
         with self._lock:

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from jobs.ports import Clock, Heard, JobStore
     from web.close_codes import CloseCode
     from web.hub import Hub
+    from web.measures import Kind
 
 
 class EndWatcher:
     """web.hub.Watcher that wakes its request when there is a reason to look at the row."""
+
+    kind: Kind = "wait"
 
     def __init__(self) -> None:
         self._woken = threading.Event()

@@ -8,7 +8,7 @@ that dies in between tells some tasks twice, which costs nothing, and loses none
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +21,7 @@ from workers.rejections import Rejections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from jobs.announce import AnnounceParts
     from jobs.dispatch import Image
@@ -68,6 +69,24 @@ class FeedParts:
     open_jobs: OpenJobs | None = None
 
 
+@dataclass(kw_only=True)
+class FeedProgress:
+    """How far a feed is, for whoever watches it from another thread.
+
+    `record_ages` says of each shard that is held how old the last record of its last batch was
+    when its effect was safe; none of a shard whose last read gave nothing.
+    """
+
+    turned_at: datetime | None = None
+    checkpointed_at: datetime | None = None
+    record_ages: dict[ShardId, timedelta] = field(default_factory=dict)
+
+    @property
+    def record_age(self) -> timedelta:
+        """The age in the shard that is furthest behind."""
+        return max(self.record_ages.copy().values(), default=timedelta(0))
+
+
 class Feed:
     """Reads the shards that it holds in turn; one thread."""
 
@@ -78,6 +97,7 @@ class Feed:
         self._stream: StreamName | None = None
         self._rejections = Rejections(rejected=parts.rejected, clock=parts.clock, log=parts.log)
         self.left_to_sweep = 0  # records that were too old
+        self.progress = FeedProgress()
 
     def run(self) -> None:
         """Feed until `stop`; outlives any part that goes away, and whatever else a turn raises."""
@@ -121,7 +141,16 @@ class Feed:
             for shard, checkpoint in keeper.held()
         }
         counts = [self._pump(shard) for shard in list(self._readers)]
+        ages = self.progress.record_ages
+        for shard in set(ages) - set(self._readers):
+            del ages[shard]
+        self.progress.turned_at = self._parts.clock.now()
         return any(counts)
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards it reads."""
+        return len(self._readers)
 
     def _pump(self, shard: ShardId) -> int:
         """Move one batch from a shard to the broker and give its size."""
@@ -141,7 +170,15 @@ class Feed:
             return 0
         if batch.position is not None or batch.ended:
             self._checkpoint(shard, Checkpoint(position=batch.position, ended=batch.ended))
+        self._note_age(shard, batch)
         return len(batch.records)
+
+    def _note_age(self, shard: ShardId, batch: Batch) -> None:
+        times = [record.at for record in batch.records if isinstance(record, ChangeRecord)]
+        if times:
+            self.progress.record_ages[shard] = self._parts.clock.now() - times[-1]
+        elif not batch.records:
+            self.progress.record_ages.pop(shard, None)
 
     def _enqueue(self, shard: ShardId, batch: Batch) -> None:
         now = self._parts.clock.now()
@@ -188,6 +225,7 @@ class Feed:
     def _checkpoint(self, shard: ShardId, checkpoint: Checkpoint) -> None:
         try:
             self._parts.keeper.save(shard, checkpoint)
+            self.progress.checkpointed_at = self._parts.clock.now()
         except LeaseLost:
             self._parts.log.info("shard_taken_by_another", shard=shard)
             self._readers.pop(shard, None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from adapters.standing import FeedStanding
 from adapters.wiring import open_feed_parts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
@@ -18,9 +20,9 @@ from workers.feed import Feed, FeedParts
 from workers.gatherer import Gatherer
 from workers.late_word import LateWord
 from workers.shard_keeper import ShardKeeper
-from workers.start import read_settings_or_exit
+from workers.start import start_or_exit
 from workers.sweep_lease import SweepLease
-from workers.sweeper import Sweeper
+from workers.sweeper import CensusTerms, Sweeper
 from workers.timers import Timers
 
 if TYPE_CHECKING:
@@ -40,17 +42,30 @@ class Queues:
 
 def main() -> None:
     """Run feed and sweeper until SIGTERM."""
-    settings = read_settings_or_exit("feed")
+    settings, metrics = start_or_exit("feed")
     adapters = open_feed_parts(settings)
     celery = make_celery(settings.redis_url, connections=10)
     queues = Queues(tasks=CeleryTaskQueue(celery), deliveries=CeleryDeliveryQueue(celery))
     feed = _make_feed(settings, adapters, queues)
     sweeper = _make_sweeper(settings, adapters, queues)
+    metrics.watch_feed(lambda: _standing(feed, sweeper))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: feed.stop())
     sweeper.start()
     feed.run()
     sweeper.stop()
+
+
+def _standing(feed: Feed, sweeper: Sweeper) -> FeedStanding:
+    return FeedStanding(
+        shards=feed.shard_count,
+        record_age=feed.progress.record_age,
+        turned_at=feed.progress.turned_at,
+        checkpointed_at=feed.progress.checkpointed_at,
+        sweeps=sweeper.sweeps,
+        swept_at=sweeper.swept_at,
+        census=sweeper.census,
+    )
 
 
 def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Feed:
@@ -111,6 +126,16 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queues: Queues) ->
             log=adapters.log,
         ),
         every=settings.sweep_seconds,
+        counting=_counting(settings, adapters),
+    )
+
+
+def _counting(settings: Settings, adapters: FeedAdapters) -> CensusTerms | None:
+    """Count only where somebody reads it: counting costs reads."""
+    if settings.metrics_port is None:
+        return None
+    return CensusTerms(
+        taker=adapters.census_taker, every=timedelta(seconds=settings.census_seconds)
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from adapters.logs import configure_logs, get_log
+from adapters.metrics import Metrics, open_metrics
 from adapters.settings import Settings, read_settings
 from adapters.wiring import check_resources
 from jobs.errors import LonghaulError, Misconfigured
@@ -15,20 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def read_settings_or_exit(
+def start_or_exit(
     role: str, *, check: Callable[[Settings], None] = check_resources
-) -> Settings:
-    """Read the settings and check the resources; what an operator mistyped ends the process.
+) -> tuple[Settings, Metrics]:
+    """Read the settings, check the resources and serve metrics.
 
-    A part that cannot be reached now is no mistake: the process starts and waits for it.
+    What an operator mistyped ends the process. A part that cannot be reached now is no mistake:
+    the process starts and waits for it.
     """
     try:
         settings = read_settings(os.environ)
-        configure_logs(settings)
+        metrics = open_metrics(settings, role)
+        configure_logs(settings, measure=metrics.measure)
+        metrics.serve()
         check(settings)
     except Misconfigured as error:
         sys.stderr.write(f"{role}: {error}\n")
         sys.exit(2)
     except LonghaulError as error:
         get_log().warning("started_without", role=role, reason=str(error))
-    return settings
+    return settings, metrics

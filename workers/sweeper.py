@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.errors import Misconfigured, Unavailable
+from jobs.census import MOST_COUNTED
+from jobs.errors import LonghaulError, Misconfigured, Unavailable
 from jobs.sweep import BATCH, sweep
 from jobs.sweep_deliveries import BATCH_OF_DELIVERIES, sweep_deliveries
 from workers.shard_keeper import KEEP_EVERY
@@ -15,6 +17,7 @@ from workers.shard_keeper import KEEP_EVERY
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from jobs.census import Census, CensusTaker
     from jobs.sweep import SweepParts
     from jobs.sweep_deliveries import SweepDeliveriesParts
     from workers.sweep_lease import SweepLease
@@ -26,8 +29,20 @@ _GRACE_SECONDS = 5.0
 _STOPS_WITHIN_SECONDS = 3.0  # a sweep under way; what it leaves is due again
 
 
+@dataclass(frozen=True, kw_only=True)
+class CensusTerms:
+    """What counts the open jobs, and how often."""
+
+    taker: CensusTaker
+    every: timedelta
+
+
 class Sweeper:
-    """Sweeps while the lease is ours; outlives any part that goes away for a while."""
+    """Sweeps while the lease is ours; outlives any part that goes away for a while.
+
+    It counts the open jobs, too, where somebody wants to know: so one process does. `sweeps` and
+    `swept_at` tell what it has done, `census` is None while another process counts.
+    """
 
     def __init__(
         self,
@@ -36,6 +51,7 @@ class Sweeper:
         deliveries: SweepDeliveriesParts,
         lease: SweepLease,
         every: float,
+        counting: CensusTerms | None = None,
     ) -> None:
         self._parts = parts
         self._deliveries = deliveries
@@ -43,7 +59,11 @@ class Sweeper:
         self._every = timedelta(seconds=every)
         # An even part of `every`, often enough for the lease.
         self._pause = self._every / math.ceil(self._every / KEEP_EVERY)
-        self._swept_at: datetime | None = None
+        self._counting = counting
+        self._counted_at: timedelta | None = None
+        self.swept_at: datetime | None = None
+        self.sweeps = 0
+        self.census: Census | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -60,13 +80,30 @@ class Sweeper:
         """Keep the lease, and sweep if it is ours and it is time to. Raises Unavailable."""
         now = self._parts.clock.now()
         if not self._lease.hold():
+            self.census = self._counted_at = None
             return
-        if self._swept_at is not None and now - self._swept_at < self._every - self._pause / 2:
+        if self.swept_at is not None and now - self.swept_at < self._every - self._pause / 2:
             return
         while sweep(self._parts) == BATCH and not self._stop.is_set() and self._lease.hold():
             pass  # a full batch: there is more
         self._sweep_deliveries()
-        self._swept_at = now
+        self.swept_at = now
+        self.sweeps += 1
+        self._count()
+
+    def _count(self) -> None:
+        """Count the open jobs if it is time to; what cannot be counted is not told."""
+        elapsed = self._parts.clock.elapsed()
+        if self._counting is None or (
+            self._counted_at is not None and elapsed - self._counted_at < self._counting.every
+        ):
+            return
+        self._counted_at = elapsed
+        try:
+            self.census = self._counting.taker.count(self._parts.clock.now(), most=MOST_COUNTED)
+        except LonghaulError as error:
+            self.census = None
+            self._parts.log.warning("census_waits", reason=str(error))
 
     def _sweep_deliveries(self) -> None:
         while (
@@ -81,6 +118,7 @@ class Sweeper:
             try:
                 self.turn()
             except (Unavailable, Misconfigured) as error:
+                self.census = self._counted_at = None  # it would be believed to be of now
                 self._parts.log.warning("sweep_waits", reason=str(error))
                 self._stop.wait(_GRACE_SECONDS)
             except Exception as error:  # noqa: BLE001 - one bad row must not end all sweeping

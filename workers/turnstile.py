@@ -62,6 +62,12 @@ class Turnstile:
         else:
             self._pool.submit(self._run, task, slot)
 
+    @property
+    def running(self) -> int:
+        """How many jobs run here now."""
+        with self._lock:
+            return len(self._held)
+
     def close(self) -> None:
         """Let nobody through any more; what runs goes on."""
         self._closed.set()

@@ -9,6 +9,7 @@ from celery.signals import worker_shutting_down
 from adapters.clock import SystemClock
 from adapters.kept_answers import AnswersInEither
 from adapters.logs import get_log
+from adapters.standing import WorkerStanding
 from adapters.wiring import (
     check_all_resources,
     open_deliver_parts,
@@ -24,7 +25,7 @@ from workers.drain import Drain
 from workers.fenced_listener import FencedListener
 from workers.leases import RenewingLeases
 from workers.messenger import Messenger
-from workers.start import read_settings_or_exit
+from workers.start import start_or_exit
 from workers.tasks import register_tasks
 from workers.timers import Timers
 from workers.turnstile import Turnstile
@@ -36,7 +37,7 @@ def main() -> None:
     """Run a worker until SIGTERM."""
     # As root in a container it says so in eight lines; the image is where that is decided.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
-    settings = read_settings_or_exit("worker", check=check_all_resources)
+    settings, metrics = start_or_exit("worker", check=check_all_resources)
     log, clock = get_log(), SystemClock()
     timers = Timers(clock=clock, log=log)
     parts, leases = open_worker_parts(
@@ -62,6 +63,8 @@ def main() -> None:
         desk=desk, turnstile=turnstile, leases=leases, log=log, grace=settings.drain_seconds
     )
     worker_shutting_down.connect(drain.begin, weak=False)
+    room = settings.worker_concurrency
+    metrics.watch_worker(lambda: WorkerStanding(running=turnstile.running, room=room))
     turnstile.start()
     log.info("worker_started", worker=parts.worker, concurrency=settings.worker_concurrency)
     try:

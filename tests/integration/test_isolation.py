@@ -138,12 +138,25 @@ def offers_ones_own(users: Users, route: Route) -> None:
     assert taken[1].json()["errors"][0]["field"] == "documents.0.upload_id"
 
 
+def tells_numbers_to_admins_alone(users: Users, route: Route) -> None:
+    reader = users.place.make_key("bob", "--scope", "jobs:read", "--scope", "jobs:write")
+    admin = users.place.make_key("bob", "--scope", "admin")
+
+    assert users.call(route, reader, "")[0] == httpx.codes.FORBIDDEN
+    status, said = users.call(route, admin, "")
+    assert status == httpx.codes.OK
+    assert "longhaul_" in said
+    assert not users.is_shown(said)
+    assert "ada" not in said
+
+
 # What is neither about one job nor open to everyone, each with its own way to look.
 CASES: dict[str, Callable[[Users, Route], None]] = {
     "submit": submits_ones_own,
     "jobs": lists_ones_own,
     "ws_tickets": gives_a_ticket_to_ones_own,
     "upload": offers_ones_own,
+    "metrics": tells_numbers_to_admins_alone,
 }
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from standardwebhooks import Webhook
 from websockets.sync.client import connect
 
 from adapters.dynamodb_jobs import DynamoDBJobStore
@@ -20,6 +16,7 @@ from jobs.events import TERMINAL_EVENTS
 from jobs.job import JobId
 from tests.contracts.stories import claim, completed
 from tests.stack import Clients, LocalStack, RedisServer, System, http, wait_until
+from tests.webhook_receiver import SETTINGS, Receiver, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,55 +24,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.client import ClientConnection
 
-SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-SETTINGS = {
-    "LONGHAUL_WEBHOOK_SECRETS": SECRET,
-    "LONGHAUL_WEBHOOK_ALLOW_LOOPBACK": "true",
-    "LONGHAUL_WEBHOOK_SCHEDULE": "0,1,1,2,1,1,1,1,1,1",
-    "LONGHAUL_SWEEP_SECONDS": "0.5",
-}
 REFUSALS = 4
-
-
-@dataclass
-class Receiver:
-    """A webhook's receiver that answers 500 to its first calls, and keeps what verifies."""
-
-    refusals: int = 0
-    statuses: list[int] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    url: str = ""
-
-    def take(self, headers: dict[str, str], body: bytes) -> int:
-        told = Webhook(SECRET).verify(body, headers)  # raises, and so no answer, where it does not
-        self.ids.append(headers["webhook-id"])
-        self.bodies.append(told)
-        self.statuses.append(500 if len(self.statuses) < self.refusals else 204)
-        return self.statuses[-1]
-
-
-@contextmanager
-def receiving(*, refusals: int = 0) -> Iterator[Receiver]:
-    receiver = Receiver(refusals=refusals)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(receiver.take(dict(self.headers.items()), body))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield receiver
-        server.shutdown()
-        thread.join(5)
 
 
 class Place:

@@ -1157,7 +1157,12 @@ def test_the_log_names_the_job_and_never_says_prompt_or_result() -> None:
     run(parts)
 
     log = log_of(parts)
-    assert [line.event for line in log.lines] == ["job_claimed", "job_settled"]
+    assert [line.event for line in log.lines] == [
+        "job_claimed",
+        "call_begun",
+        "first_token_came",
+        "job_settled",
+    ]
     assert all(line.keys["job_id"] == JOB_ID for line in log.lines)
     assert all(line.keys["trace_id"] == a_job().trace.id for line in log.lines)
     assert "hello" not in repr(log.lines).lower()

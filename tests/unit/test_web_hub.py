@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from web.close_codes import CloseCode
+    from web.measures import Kind
 
 TOPIC = Topic("longhaul:job:x")
 
@@ -30,6 +31,7 @@ TOPIC = Topic("longhaul:job:x")
 class Ear:
     """web.hub.Watcher that keeps what it hears."""
 
+    kind: Kind = "websocket"
     heard: list[bytes] = field(default_factory=list)
     rereads: int = 0
     missed: int = 0

@@ -106,6 +106,7 @@ def talk(
                 objects=world.objects, clock=world.clock, url_lifetime=world.parts.url_lifetime
             ),
             turns=Turns(),
+            measures=world.parts.measures,
         ),
         caller=caller or (None if user is None else Caller(user=UserId(user), scopes=scopes)),
         is_named=is_named,

@@ -31,7 +31,7 @@ from tests.builders import (
 from tests.stack import wait_until
 from workers.shard_keeper import FAILOVER, KEEP_EVERY
 from workers.sweep_lease import SweepLease
-from workers.sweeper import Sweeper
+from workers.sweeper import CensusTerms, Sweeper
 
 DEADLINE = 10.0  # seconds until a test gives up on a condition
 GRACE = DISPATCH_GRACE
@@ -55,7 +55,11 @@ def tasked(parts: SweepParts) -> list[JobId]:
 
 
 def a_sweeper(
-    parts: SweepParts, leases: ShardLeases | None = None, *, every: float = 5.0
+    parts: SweepParts,
+    leases: ShardLeases | None = None,
+    *,
+    every: float = 5.0,
+    counting: CensusTerms | None = None,
 ) -> Sweeper:
     lease = SweepLease(
         leases=leases or MemoryShardLeases(),
@@ -67,7 +71,7 @@ def a_sweeper(
     sweeping = SweepDeliveriesParts(
         due=deliveries, queue=MemoryDeliveryQueue(), clock=parts.clock, log=parts.log
     )
-    return Sweeper(parts, deliveries=sweeping, lease=lease, every=every)
+    return Sweeper(parts, deliveries=sweeping, lease=lease, every=every, counting=counting)
 
 
 def log_of(parts: SweepParts) -> RecordingLog:
