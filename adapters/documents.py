@@ -12,18 +12,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from adapters.fair_turns import FairTurns
 from jobs.document import DocumentText
 from jobs.errors import DocumentRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from jobs.document import Document
     from jobs.uploads import Uploads
@@ -47,19 +46,19 @@ class ReadingBounds:
 
 
 class BoundedReader:
-    """jobs.document.DocumentReader that reads `at_once` documents at a time."""
+    """jobs.document.DocumentReader that reads `at_once` documents at a time, for users in turn."""
 
     def __init__(self, *, uploads: Uploads, bounds: ReadingBounds, at_once: int) -> None:
         self._uploads = uploads
         self._bounds = bounds
-        self._turns = threading.BoundedSemaphore(at_once)
+        self._turns = FairTurns(at_once, look_seconds=_WAIT_SECONDS)
 
     def read(
         self, document: Document, *, check: Callable[[], object] | None = None
     ) -> DocumentText:
         """Read a document once it is its turn; files on disk hold it meanwhile, not memory."""
         check = check or _nothing
-        with self._turn(check), tempfile.TemporaryFile() as source:
+        with self._turns.one(_owner_of(document), check), tempfile.TemporaryFile() as source:
             self._uploads.copy(document, source)
             source.seek(0)
             with tempfile.TemporaryFile() as told:
@@ -71,15 +70,6 @@ class BoundedReader:
         if status != 0:
             raise RuntimeError(f"the reader of documents failed ({status}): {output[-_SHOWN:]}")
         return _understand(document, json.loads(output))
-
-    @contextmanager
-    def _turn(self, check: Callable[[], object]) -> Iterator[None]:
-        while not self._turns.acquire(timeout=_WAIT_SECONDS):
-            check()
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     def _run(
         self,
@@ -115,6 +105,11 @@ class BoundedReader:
         finally:
             program.kill()
             program.wait()
+
+
+def _owner_of(document: Document) -> str:
+    """Tell users apart: the folder of an upload is its user's own (jobs/uploads.py)."""
+    return document.key.rpartition("/")[0]
 
 
 def _understand(document: Document, answer: Any) -> DocumentText:  # noqa: ANN401 - our program's JSON

@@ -17,12 +17,12 @@ import resource
 import sys
 import warnings
 import zipfile
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bs4 import Tag
     from docx.document import Document as Docx
 
 OUT_OF_MEMORY = 3  # the exit status where not even that could be told
@@ -36,11 +36,13 @@ _OLE = b"\xd0\xcf\x11\xe0"  # an Office file with a password is one of these, an
 _XML = (".xml", ".rels")
 _WORD_BODY = "word/document.xml"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_HIDDEN_TAGS = ["script", "style", "template", "noscript", "head"]
-_BLOCK_TAGS = """
+_CDATA = "CDATA["
+_HIDDEN_TAGS = frozenset({"script", "style", "template", "noscript", "head"})
+_BLOCKS = """
     address article aside blockquote br dd div dl dt fieldset figcaption figure footer form
     h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section table td th tr ul
 """
+_BLOCK_TAGS = frozenset(_BLOCKS.split())
 
 
 class Refused(Exception):
@@ -151,13 +153,58 @@ def _lines_of(document: Docx) -> Iterator[str]:
 def _read_html(file: BinaryIO) -> Iterator[str]:
     """Give what a page shows: its title and its body, without scripts and styles."""
     [text] = _read_text(file)
-    import bs4  # noqa: PLC0415 - within the bounds, and only where it is needed
-
+    shown = _Shown()
     with _parsing():
-        page = bs4.BeautifulSoup(text, "html.parser")
-        title = page.title.get_text() if page.title else ""
-        _show_only(page)
-        yield _without_blank_runs(f"{title}\n\n{page.get_text()}")
+        shown.feed(text)
+        shown.close()
+    yield _without_blank_runs(f"{''.join(shown.title)}\n\n{''.join(shown.words)}")
+
+
+class _Shown(HTMLParser):
+    """Notes a page's title, and the words that it shows, in one pass and without a tree.
+
+    A tree of strangers' tags costs their depth again for each of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.title: list[str] = []
+        self.words: list[str] = []
+        self._hidden_by = ""  # the outermost tag that hides what is in it
+        self._depth = 0  # of such tags in one another
+        self._is_in_title = False
+        self._has_title = False
+
+    def handle_starttag(self, tag: str, _attributes: object) -> None:
+        self._is_in_title = tag == "title" and not self._has_title
+        if self._hidden_by == "head" and tag == "body":  # which ends the head, said or not
+            self._depth = 0
+        elif tag in _HIDDEN_TAGS and (not self._depth or tag == self._hidden_by):
+            self._hidden_by = tag
+            self._depth += 1
+        self._part(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._has_title = self._has_title or self._is_in_title
+        self._is_in_title = False
+        self._part(tag)
+        if self._depth and tag == self._hidden_by:
+            self._depth -= 1
+
+    def handle_data(self, text: str) -> None:
+        if self._is_in_title:
+            self.title.append(text)
+        if not self._depth:
+            self.words.append(text)
+
+    def unknown_decl(self, text: str) -> None:
+        if text.startswith(_CDATA):
+            self.handle_data(text.removeprefix(_CDATA))
+
+    def _part(self, tag: str) -> None:
+        """Begin a line where a block begins or ends."""
+        if tag in _BLOCK_TAGS and not self._depth:
+            self.words.append("\n")
 
 
 def _without_blank_runs(text: str) -> str:
@@ -167,14 +214,6 @@ def _without_blank_runs(text: str) -> str:
         if line or (kept and kept[-1]):
             kept.append(line)
     return "\n".join(kept).strip()
-
-
-def _show_only(page: Tag) -> None:
-    for tag in page.find_all(_HIDDEN_TAGS):
-        tag.decompose()
-    for tag in page.find_all(_BLOCK_TAGS.split()):
-        tag.insert(0, "\n")
-        tag.append("\n")
 
 
 def _read_text(file: BinaryIO) -> Iterator[str]:

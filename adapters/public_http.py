@@ -63,7 +63,7 @@ class PublicHttp:
         address = self._checked_address(host, port)
         with (
             _failing_in_a_word(),
-            self._connected(address, port) as plain,
+            self._connected(address, port) as (plain, cut),
             _secured(plain, host) if is_tls else plain as channel,
         ):
             connection = http.client.HTTPConnection(host, port)
@@ -72,6 +72,8 @@ class PublicHttp:
             named = {"Host": parts.netloc, **headers, "Connection": "close"}
             connection.request("POST", target, body=body, headers=named)
             response = connection.getresponse()
+            if cut.is_made:  # to http.client, headers that were cut off are headers that ended
+                raise CallFailed("timeout")
             answer = Answer(status=response.status, retry_after=_retry_after(response))
             with suppress(OSError, http.client.HTTPException):
                 response.read(_MOST_ANSWER_BYTES)  # the status is what counts
@@ -91,7 +93,7 @@ class PublicHttp:
         return addresses[0]
 
     @contextmanager
-    def _connected(self, address: str, port: int) -> Iterator[socket.socket]:
+    def _connected(self, address: str, port: int) -> Iterator[tuple[socket.socket, _Cut]]:
         """Connect to the address, and cut the line when the call's time is over."""
         within = min(_CONNECT_SECONDS, self.seconds)
         with socket.create_connection((address, port), timeout=within) as plain:
@@ -103,7 +105,7 @@ class PublicHttp:
                 timer.daemon = True
                 timer.start()
                 try:
-                    yield plain
+                    yield plain, cut
                 except (OSError, http.client.HTTPException) as error:
                     if cut.is_made:
                         raise CallFailed("timeout") from error

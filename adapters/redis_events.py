@@ -46,9 +46,14 @@ _BROKEN = (redis.RedisError, OSError, ValueError, AttributeError, RuntimeError)
 
 
 def connect_redis(url: str, *, connections: int) -> redis.Redis:
-    """Make a client that fails within seconds and never retries by itself."""
-    return redis.Redis.from_url(
+    """Make a client that fails within seconds and never retries by itself.
+
+    Who comes when all connections are in use waits for one, as for an answer of Redis: redis-py's
+    own pool refuses at once, so a stampede would look like a Redis that is away.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        timeout=3,
         socket_timeout=3,
         socket_connect_timeout=3,
         socket_keepalive=True,
@@ -56,6 +61,7 @@ def connect_redis(url: str, *, connections: int) -> redis.Redis:
         max_connections=connections,
         retry=Retry(NoBackoff(), 0),
     )
+    return redis.Redis.from_pool(pool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import binascii
 import json
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path  # noqa: TC003 - pydantic reads it at runtime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -53,6 +54,7 @@ _REDIS = (
 _NEVER = -1  # Lambda's way to say that no record is too old
 _OLDEST_SECONDS = 7 * 86_400  # Lambda's most
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _SECRET = "whsec_"  # noqa: S105 - how Standard Webhooks' secrets begin
 _SECRET_BYTES = (24, 64)  # the specification's
 _MOST_TRIES = 20
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     oidc_scope_claim: str = Field(default="scope", min_length=1, max_length=128)
     oidc_user_prefix: str = Field(default="oidc:", pattern=r"^[A-Za-z0-9._@:-]{0,32}$")
     allowed_origins: Annotated[frozenset[str], NoDecode] = frozenset()
+    allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
 
     rate_limit: Annotated[Quota | None, NoDecode] = None
     submit_rate_limit: Annotated[Quota | None, NoDecode] = None
@@ -173,6 +176,14 @@ class Settings(BaseSettings):
         if not all(_ORIGIN.fullmatch(origin) for origin in origins):
             raise ValueError("must be https://host or https://host:port, separated by commas")
         return origins
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _read_hosts(cls, value: object) -> frozenset[str]:
+        """Read `name,address,[address]`; each as it is compared."""
+        if isinstance(value, frozenset):
+            return value
+        return frozenset(_read_host(host) for host in map(str.strip, str(value).split(",")) if host)
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -344,6 +355,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if wrong:
         raise Misconfigured("; ".join(wrong))
     return settings
+
+
+def _read_host(text: str) -> str:
+    """Give a name in small letters, or an address in its shortest form. Raises ValueError."""
+    try:
+        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        if not _HOST.fullmatch(text):
+            raise ValueError(
+                "must be names or addresses without ports, separated by commas"
+            ) from None
+        return text.lower()
 
 
 def _is_secret(text: str) -> bool:

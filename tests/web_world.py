@@ -80,6 +80,7 @@ class World:
     max_request_bytes: int = 1024 * 1024
     readiness: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     allowed_origins: frozenset[str] = frozenset()
+    allowed_hosts: frozenset[str] = frozenset()
     clock: ManualClock = field(default_factory=ManualClock)
     store: MemoryJobStore = field(default_factory=MemoryJobStore)
     objects: MemoryObjectStore = field(default_factory=MemoryObjectStore)
@@ -148,6 +149,7 @@ class World:
             url_lifetime=timedelta(hours=1),
             longest_retention=timedelta(days=30),
             allowed_origins=self.allowed_origins,
+            allowed_hosts=self.allowed_hosts,
             limits=self.limits,
         )
         self.app = create_app(self.parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from web.asyncapi import describe_events
+from web.hosts import called_host
 from web.json_text import write_json
 from web.process_calls import ASYNCAPI
 from web.routes import Route
@@ -20,7 +21,7 @@ class AsyncApiRoutes:
 
     def show(self) -> Response:
         """Describe this server by the name that the caller has called it by."""
-        document = describe_events(host=request.host, is_secure=request.is_secure)
+        document = describe_events(host=called_host(request), is_secure=request.is_secure)
         return Response(
             write_json(document) + "\n",
             content_type="application/json",

@@ -39,6 +39,7 @@ SMALLEST_FRACTION = 1e-6  # DynamoDB's numbers end at 1e-130; no model tells the
 LONGEST_WAIT_S = 30 * 86_400
 LONGEST_RETENTION_S = 3650 * 86_400
 _INT32 = 2**31 - 1
+_MAX_NAME = 40
 _MODEL_NAME = r"^[!-~]+$"
 
 
@@ -86,16 +87,25 @@ def _check_inside(value: object) -> None:
 
 def _is_all_the_callers(body: dict[str, Any]) -> dict[str, Any]:
     """Refuse, at any depth, a native body's names for what Bedrock would read with our rights."""
+    if not body:
+        raise PydanticCustomError(
+            "body", "must not be empty: send what the model's InvokeModel takes"
+        )
     ahead: list[object] = [body]
     while ahead:
         value = ahead.pop()
         if isinstance(value, list):
             ahead += value
         if isinstance(value, dict):
-            if any(_leads_to_s3(key, item) for key, item in value.items()):
-                raise PydanticCustomError("body", "s3Location is not accepted: send the bytes")
+            for key in (key for key, item in value.items() if _leads_to_s3(key, item)):
+                raise _names_s3(key)
             ahead += value.values()
     return body
+
+
+def _names_s3(key: str) -> PydanticCustomError:
+    name = key[:_MAX_NAME]  # underscores may be many
+    return PydanticCustomError("body", "{name} is not accepted: send the bytes", {"name": name})
 
 
 def _leads_to_s3(key: str, value: object) -> bool:
@@ -129,7 +139,11 @@ ContentBlock = Annotated[
     AfterValidator(_has_one_kind),
     Field(json_schema_extra={"minProperties": 1, "maxProperties": 1}),
 ]
-NativeBody = Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_is_all_the_callers)]
+NativeBody = Annotated[
+    dict[str, Any],
+    AfterValidator(_is_all_the_callers),
+    Field(json_schema_extra={"minProperties": 1}),
+]
 StopSequence = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
@@ -280,7 +294,8 @@ def invalid_request(error: ValidationError, opening: str) -> InvalidRequest:
     problems = tuple(_problem_of(dict(one)) for one in found[:MAX_PROBLEMS])
     first = problems[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return InvalidRequest(f"{opening}: {first.field}: {first.detail}{more}", problems=problems)
+    said = first.detail.partition("; ")[0]  # what is behind it, the field's own words tell
+    return InvalidRequest(f"{opening}: {first.field}: {said}{more}", problems=problems)
 
 
 def _problem_of(found: Mapping[str, Any]) -> FieldProblem:

@@ -36,6 +36,11 @@ def identify_caller(headers: Headers, authenticator: Authenticator) -> Caller:
     return identify_token(token.strip(), authenticator)
 
 
+def is_named(headers: Headers) -> bool:
+    """Whether a credential was sent; whoever comes without one is the anonymous user."""
+    return "Authorization" in headers
+
+
 def identify_token(token: str, authenticator: Authenticator) -> Caller:
     """Say who is behind a token. Raises Unauthenticated."""
     if not _TOKEN.fullmatch(token):

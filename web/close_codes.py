@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from jobs.errors import Forbidden, RateLimited, Unauthenticated
-from web.errors import Draining, OriginRefused
+from web.errors import Draining, HostRefused, OriginRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,10 @@ MEANINGS: Mapping[CloseCode, Meaning] = {
         when="with a new ticket or another credential",
     ),
     CloseCode.FORBIDDEN: Meaning(
-        means="this page's origin, or this credential without jobs:read, may not watch here",
+        means=(
+            "this page's origin, this host without a credential, or this credential without"
+            " jobs:read may not watch here"
+        ),
         reconnect=False,
         when="never",
     ),
@@ -92,7 +95,7 @@ def close_code_of(refusal: LonghaulError) -> CloseCode:
     match refusal:
         case Unauthenticated():
             return CloseCode.UNAUTHENTICATED
-        case OriginRefused() | Forbidden():
+        case OriginRefused() | HostRefused() | Forbidden():
             return CloseCode.FORBIDDEN
         case RateLimited():
             return CloseCode.TOO_MANY_MESSAGES

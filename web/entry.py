@@ -57,6 +57,7 @@ def open_app(settings: Settings) -> Flask:
             push=settings.push,
             longest_retention=timedelta(days=settings.retention_days),
             allowed_origins=settings.allowed_origins,
+            allowed_hosts=settings.allowed_hosts,
             limits=Limits(
                 rates=adapters.rates,
                 outage=adapters.rates_outage,

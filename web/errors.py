@@ -3,7 +3,8 @@
 LonghaulError
 ├── MalformedBody             what was sent is not the JSON text it says it is
 ├── UnsupportedMediaType      what was sent is not JSON in UTF-8
-├── OriginRefused             a page of a foreign origin wants a WebSocket
+├── OriginRefused             a page of a foreign origin wants a WebSocket, or to change something
+├── HostRefused               nobody without a credential is answered under this name
 ├── UpgradeRequired           a WebSocket's address was called without a WebSocket's handshake
 ├── FileNotThere              pages have no such file
 └── Draining                  this process is going away; another one answers
@@ -27,9 +28,15 @@ class UnsupportedMediaType(LonghaulError):
 
 
 class OriginRefused(LonghaulError):
-    """A page of a foreign origin wants a WebSocket with its visitor's credentials."""
+    """A page of a foreign origin may not do this from its visitor's browser."""
 
     code = "origin_refused"
+
+
+class HostRefused(LonghaulError):
+    """Nobody without a credential is answered under this name."""
+
+    code = "host_refused"
 
 
 class UpgradeRequired(LonghaulError):

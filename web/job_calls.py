@@ -62,7 +62,7 @@ SUBMIT = Call(
                 "type": "string",
                 "minLength": 1,
                 "maxLength": LONGEST_KEY,
-                "pattern": r"^[!-~]([ -~]*[!-~])?$",
+                "pattern": r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$",
             },
             example="order-4711",
         ),

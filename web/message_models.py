@@ -13,6 +13,7 @@ from jobs.errors import (
     JobNotFound,
     LonghaulError,
     Misconfigured,
+    RateLimited,
     RecordUnreadable,
     Unauthenticated,
     Unavailable,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ERROR_CODES = (
     Unauthenticated.code,
     Forbidden.code,
+    RateLimited.code,
     InvalidRequest.code,
     MalformedBody.code,
     JobNotFound.code,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.errors import Forbidden, Misconfigured, RateLimited, Unauthenticated, Unavailable
 from web import examples
+from web.errors import HostRefused, OriginRefused
 from web.headers import ALWAYS, HEADERS, OF_LIMITS
 from web.problems import ANSWERS, CONTENT_TYPE
 from web.rest_models import Problem
@@ -34,7 +35,10 @@ OF_GUARDED: tuple[type[LonghaulError], ...] = (
     RateLimited,
     Unavailable,
     Misconfigured,
+    HostRefused,
 )
+# What those that change something may meet, too.
+OF_WRITES: tuple[type[LonghaulError], ...] = (OriginRefused,)
 _JSON = "application/json"
 _PARAMETER = re.compile(r"<(\w+)>")
 _INTRODUCTION = """\
@@ -175,6 +179,8 @@ def _name_of(kinds: Iterable[type[LonghaulError]]) -> str:
 def _refusals_of(route: Route) -> dict[HTTPStatus, list[type[LonghaulError]]]:
     """Put a call's errors together by their status."""
     general = () if route.scope is None else OF_GUARDED
+    if general and route.method != "GET":
+        general += OF_WRITES
     by_status: dict[HTTPStatus, list[type[LonghaulError]]] = {}
     for kind in dict.fromkeys((*route.call.refusals, *general)):
         by_status.setdefault(ANSWERS[kind].status, []).append(kind)

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, current_app, request
 
 from web.docs_page import write_page
+from web.hosts import called_host
 from web.json_text import write_json
 from web.openapi import describe_calls
 from web.pages import page_response
@@ -37,7 +38,7 @@ class OpenApiRoutes:
 
     def show_page(self) -> Response:
         """Show the same, with commands for the server as the caller has called it."""
-        page = write_page(self._document(), base=request.host_url.rstrip("/"))
+        page = write_page(self._document(), base=f"{request.scheme}://{called_host(request)}")
         return page_response(page.encode())
 
     def _document(self) -> dict[str, Any]:

@@ -53,7 +53,8 @@ class WebParts:
     `longest_retention` is how long the object store keeps prompts and results. `readiness` names
     each outside part with a check that raises LonghaulError while the part is not usable.
     `allowed_origins` are the foreign origins, such as `https://app.example.com`, whose
-    pages may open a WebSocket and call /v1/* here.
+    pages may open a WebSocket and call /v1/* here. `allowed_hosts` are the names beside this
+    machine's own under which callers without a credential are answered.
     """
 
     submit: SubmitParts
@@ -82,4 +83,5 @@ class WebParts:
     push: PushTerms = field(default_factory=PushTerms)
     limits: Limits | None = None
     allowed_origins: frozenset[str] = field(default_factory=frozenset)
+    allowed_hosts: frozenset[str] = field(default_factory=frozenset)
     measures: Measures = field(default_factory=Unmeasured)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = timedelta(seconds=60)
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?')
-_KEY = re.compile(rf"[ -~]{{1,{LONGEST_KEY}}}")
+_KEY = re.compile(rf"[ -+\--~]{{1,{LONGEST_KEY}}}")  # a comma joins what was sent twice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ def read_idempotency_key(headers: Headers) -> str | None:
     if not sent:
         return None
     if len(sent) > 1 or not _KEY.fullmatch(sent[0].strip()):
-        detail = f"must be 1 to {LONGEST_KEY} printable ASCII characters"
+        detail = f"must be sent once: 1 to {LONGEST_KEY} printable ASCII characters without a comma"
         problem = FieldProblem(field=name, detail=detail)
         raise InvalidRequest(f"{name} {detail}", problems=(problem,))
     return sent[0].strip()

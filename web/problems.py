@@ -36,6 +36,7 @@ from jobs.errors import (
 from web.errors import (
     Draining,
     FileNotThere,
+    HostRefused,
     MalformedBody,
     OriginRefused,
     UnsupportedMediaType,
@@ -71,6 +72,7 @@ ANSWERS: Mapping[type[LonghaulError], Answer] = {
     ),
     Forbidden: Answer(status=HTTPStatus.FORBIDDEN, title="Not allowed"),
     OriginRefused: Answer(status=HTTPStatus.FORBIDDEN, title="Foreign origin"),
+    HostRefused: Answer(status=HTTPStatus.MISDIRECTED_REQUEST, title="Misdirected request"),
     RateLimited: Answer(status=HTTPStatus.TOO_MANY_REQUESTS, title="Too many calls"),
     TooManyJobs: Answer(
         status=HTTPStatus.TOO_MANY_REQUESTS,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from flask import g, request
 
 from jobs.errors import RateLimited, Unavailable
-from web.caller import identify_caller
+from web.anonymous import check_anonymous
+from web.caller import identify_caller, is_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +59,8 @@ def add_routes(app: Flask, routes: Iterable[Route], parts: WebParts) -> None:
             return
         caller = identify_caller(request.headers, parts.authenticator)
         caller.check(route.scope)
+        if not is_named(request.headers):
+            check_anonymous(request.method, request.headers, parts)
         if parts.limits is not None:
             try:
                 g.allowances = parts.limits.count(caller, is_submit=route.is_submit)

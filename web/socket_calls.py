@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.errors import Forbidden, Misconfigured, Unauthenticated, Unavailable
 from web import examples
 from web.calls import Call, Parameter, Told
-from web.errors import Draining, OriginRefused, UpgradeRequired
+from web.errors import Draining, HostRefused, OriginRefused, UpgradeRequired
 from web.rest_models import TicketObject
 
 TAG = "watching"
@@ -47,6 +47,7 @@ WATCH = Call(
     refusals=(
         UpgradeRequired,
         OriginRefused,
+        HostRefused,
         Draining,
         Unauthenticated,
         Forbidden,

@@ -13,8 +13,9 @@ from jobs.caller import Scope
 from jobs.errors import LonghaulError, Unauthenticated
 from jobs.tickets import ENTROPY_BYTES, LIFETIME, Ticket
 from jobs.times import written_time
+from web.anonymous import check_host
 from web.background import spawn
-from web.caller import identify_caller, is_own_origin
+from web.caller import identify_caller, is_named, is_own_origin
 from web.close_codes import CloseCode, close_code_of
 from web.errors import Draining, OriginRefused, UpgradeRequired
 from web.json_text import write_json
@@ -105,7 +106,7 @@ class SocketRoutes:
             return
         if not _is_handshake():
             raise UpgradeRequired("this is no WebSocket handshake of version 13")
-        g.is_named = "Authorization" in request.headers or "ticket" in request.args
+        g.is_named = is_named(request.headers) or "ticket" in request.args
         g.caller = g.refusal = None
         try:
             g.caller = self._check()
@@ -123,6 +124,8 @@ class SocketRoutes:
             raise Draining("this process is restarting; connect again")
         caller = self._caller()
         if caller is not None:
+            if not g.is_named:
+                check_host(request.headers, self._parts.allowed_hosts)
             caller.check(Scope.READ)
             if self._parts.limits is not None:  # an answer that is a socket has no place to tell it
                 self._parts.limits.count(caller, is_submit=False)

@@ -227,7 +227,7 @@ class Conversation:
         """Take a credential; once one was shown, or jobs are watched, the user stays the same."""
         caller = identify_token(token, self._parts.authenticator)
         caller.check(Scope.READ)
-        if self._caller is None and self._parts.limits is not None:
+        if not self._is_named and self._parts.limits is not None:  # else its handshake was counted
             self._parts.limits.count(caller, is_submit=False)
         if self._listener is None or caller.user != self._listener.user:
             if self._listener is not None and (self._is_named or self._listener.watch_count):

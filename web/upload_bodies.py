@@ -20,7 +20,9 @@ _SHA256_IN_BASE64 = "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"
 
 def _is_kind(value: str) -> str:
     if value not in set(MediaType):
-        raise PydanticCustomError("kind", "must be one of " + ", ".join(MediaType))
+        raise PydanticCustomError(
+            "kind", "is not a type that is taken here; these are: " + ", ".join(MediaType)
+        )
     return value
 
 

@@ -177,6 +177,34 @@ def test_a_web_page_has_what_it_shows(uploads: MemoryUploads) -> None:
     assert page.split() == ["Coffee", "&", "tea", "Hello", "World", "One", "Two"]
 
 
+def test_tags_in_tags_in_tags_cost_no_more_than_others(uploads: MemoryUploads) -> None:
+    deep = b"<div>" * 60_000 + b"the bottom" + b"</div>" * 60_000
+    hidden = b"the bottom" + b"<noscript>" * 60_000 + b"<p>not this"
+
+    for content in (deep, b"<b>" * 60_000 + b"the bottom", hidden):
+        [page] = read(uploads, content, MediaType.HTML).pages
+        assert page.strip() == "the bottom"
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (b"<head><title>T</title><style>p{}</style><body>shown", "T\n\nshown"),
+        (b"<script>if (a<b) '</p>'</script>shown", "shown"),
+        (b"a<template>b<template>c</template>d</template>e", "ae"),
+        (b"a</template>b</div>c", "ab\nc"),
+        (b"<svg><title>one</title></svg><title>two</title>x", "one\n\nonetwox"),
+        (b"a<!-- b --><?c?><![CDATA[d]]>e", "ade"),
+        (b"a &lt; b &nbsp;&#x41;", "a < b \u00a0A"),
+    ],
+    ids=["head", "script", "template", "ends", "titles", "comments", "references"],
+)
+def test_markup_as_it_is_found_shows_what_a_page_does(
+    uploads: MemoryUploads, content: bytes, shown: str
+) -> None:
+    assert read(uploads, content, MediaType.HTML).pages == (shown,)
+
+
 @pytest.mark.parametrize("kind", [MediaType.CSV, MediaType.MARKDOWN])
 def test_written_text_is_as_it_was_written(uploads: MemoryUploads, kind: MediaType) -> None:
     assert read(uploads, b"# a,b\n\n1,2\n", kind).pages == ("# a,b\n\n1,2\n",)

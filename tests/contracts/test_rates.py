@@ -56,6 +56,19 @@ def test_so_many_calls_pass_and_no_more(rates: Rates) -> None:
     assert HOUR * 0.9 < told[5].full_in <= HOUR
 
 
+def test_more_callers_than_connections_wait_for_one(stand_ins: LocalStack) -> None:
+    ada = someone()
+    many = Quota(name="default", calls=1000, window=HOUR)
+
+    with (
+        connect_redis(stand_ins.redis_url, connections=4) as client,
+        ThreadPoolExecutor(12) as callers,
+    ):
+        told = list(callers.map(lambda _: RedisRates(client).take(ada, [many]), range(120)))
+
+    assert len(told) == 120
+
+
 def test_each_user_and_each_quota_counts_by_itself(rates: Rates) -> None:
     ada, bob = someone(), someone()
     for _ in range(5):

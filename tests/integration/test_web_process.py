@@ -43,7 +43,11 @@ from tests.web_world import World, event_of
 web.event_stream.COMMENT_SECONDS = 0.5
 web.sockets.AUTH_SECONDS = float(os.environ["TEST_AUTH_SECONDS"])
 web.wire_socket.WRITE_SECONDS = float(os.environ["TEST_WRITE_SECONDS"])
-world = World(clock=SystemClock(), max_request_bytes=25 * 1024 * 1024)
+world = World(
+    clock=SystemClock(),
+    max_request_bytes=25 * 1024 * 1024,
+    allow_anonymous=os.environ["TEST_ALLOW_ANONYMOUS"] == "1",
+)
 app = world.app
 app.config["SOCK_SERVER_OPTIONS"]["ping_interval"] = float(os.environ["TEST_PING_SECONDS"])
 world.hub.start()
@@ -107,6 +111,7 @@ class WebProcess:
         write_seconds: float = 10,
         auth_seconds: float = 10,
         ping_seconds: float = 25,
+        allow_anonymous: bool = False,
     ) -> None:
         (folder / "tiny_entry.py").write_text(ENTRY)
         self.port = free_base(1)
@@ -118,6 +123,7 @@ class WebProcess:
             "LONGHAUL_BUCKET": "nowhere",
             "HOME": str(folder),
             "TEST_AUTH_SECONDS": str(auth_seconds),
+            "TEST_ALLOW_ANONYMOUS": str(int(allow_anonymous)),
             "TEST_PING_SECONDS": str(ping_seconds),
             "TEST_WRITE_SECONDS": str(write_seconds),
         }
@@ -153,10 +159,13 @@ class WebProcess:
         self,
         headers: dict[str, str] = ADA,
         query: str = "",
+        name: str = "127.0.0.1",
         **options: Any,  # noqa: ANN401 - websockets' own
     ) -> ClientConnection:
-        url = f"ws://127.0.0.1:{self.port}/v1/ws{query}"
-        client: ClientConnection = connect(url, additional_headers=headers, **options)
+        """Open a socket to the process, under a name that leads nowhere else."""
+        url = f"ws://{name}:{self.port}/v1/ws{query}"
+        line = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        client: ClientConnection = connect(url, sock=line, additional_headers=headers, **options)
         return client
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,13 @@ NOBODY = {"Authorization": "Bearer nobody"}
 @pytest.fixture(scope="module")
 def shared_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
     process = WebProcess(tmp_path_factory.mktemp("web"), auth_seconds=0.5)
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def anonymous_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
+    process = WebProcess(tmp_path_factory.mktemp("web"), allow_anonymous=True)
     yield process
     process.stop()
 
@@ -76,6 +84,50 @@ def test_a_page_of_a_foreign_origin_is_told_4403_and_spends_no_ticket(
     with shared_web.connect(headers={}, query=query, **own_page(shared_web)) as client:
         client.send('{"type":"ping"}')
         assert json.loads(client.recv(timeout=30)) == {"type": "pong"}
+
+
+def test_a_page_that_was_made_to_lead_here_watches_nobody(anonymous_web: WebProcess) -> None:
+    page = {"name": "evil.example", "origin": f"http://evil.example:{anonymous_web.port}"}
+    with anonymous_web.connect(headers={}, **page) as client:
+        code, reason = refusal_of(client)
+    assert (code, "LONGHAUL_ALLOWED_HOSTS" in reason) == (4403, True)
+
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        anonymous_web.connect(headers={}, name="evil.example"),
+    ):
+        pass
+    assert refused.value.response.status_code == 421
+    assert refused.value.response.body is not None
+    assert json.loads(refused.value.response.body)["code"] == "host_refused"
+
+
+def test_a_credential_or_a_ticket_watches_under_every_name(anonymous_web: WebProcess) -> None:
+    given = anonymous_web.http.post("/v1/ws-tickets", headers=ADA).json()
+    page = {"name": "app.example", "origin": f"http://app.example:{anonymous_web.port}"}
+    for headers, query in ((ADA, ""), ({}, f"?ticket={given['ticket']}")):
+        with anonymous_web.connect(headers=headers, query=query, **page) as client:
+            client.send('{"type":"ping"}')
+            assert json.loads(client.recv(timeout=30)) == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nHost: evil.example",
+        b"GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\nHost: localhost",
+        b"GET http://localhost/v1/jobs HTTP/1.1\r\nHost: evil.example",
+        b"GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: localhost",
+        b"GET /v1/jobs HTTP/1.0",
+    ],
+    ids=["first", "second", "target", "forwarded", "none"],
+)
+def test_no_way_to_write_a_foreign_host_passes(anonymous_web: WebProcess, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", anonymous_web.port), timeout=30) as line:
+        line.sendall(head + b"\r\nConnection: close\r\n\r\n")
+        status = int(line.makefile("rb").readline().split()[1])
+
+    assert status in (400, 421)
 
 
 def test_a_ticket_that_is_used_is_told_4401_the_second_time(shared_web: WebProcess) -> None:

@@ -132,6 +132,14 @@ def test_foreign_origins_are_named_one_by_one(environ: Environ) -> None:
     assert settings.allowed_origins == {"https://a.example", "http://[::1]:5173"}
 
 
+def test_own_hosts_are_named_without_ports(environ: Environ) -> None:
+    settings = environ.read(
+        LONGHAUL_ALLOWED_HOSTS="Dev.Example, longhaul_web, [FD00:0::1],10.0.0.7,"
+    )
+
+    assert settings.allowed_hosts == {"dev.example", "longhaul_web", "fd00::1", "10.0.0.7"}
+
+
 def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}]
 
@@ -157,6 +165,10 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_ALLOWED_ORIGINS", "hunter2.example"),
         ("LONGHAUL_ALLOWED_ORIGINS", "https://hunter2.example/page"),
         ("LONGHAUL_ALLOWED_ORIGINS", "*"),
+        ("LONGHAUL_ALLOWED_HOSTS", "*"),
+        ("LONGHAUL_ALLOWED_HOSTS", "hunter2.example:5000"),
+        ("LONGHAUL_ALLOWED_HOSTS", "http://hunter2.example"),
+        ("LONGHAUL_ALLOWED_HOSTS", "[hunter2]"),
         ("LONGHAUL_OIDC_ISSUER", "http://hunter2.example"),
         ("LONGHAUL_OIDC_ISSUER", "hunter2"),
         ("LONGHAUL_OIDC_JWKS_URL", "ftp://hunter2.example/jwks"),

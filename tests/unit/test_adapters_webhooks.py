@@ -166,13 +166,24 @@ def test_an_endless_body_does_not_hold_the_call() -> None:
         assert announcer().tell(a_delivery(receiver.url), BODY) == Answered(status=200)
 
 
-def test_a_receiver_that_drips_is_cut_off() -> None:
+@pytest.mark.parametrize(
+    ("head", "drop", "answered"),
+    [
+        (b"", b"H", Answered(error="timeout")),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n", Answered(error="timeout")),
+        (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x", Answered(error="timeout")),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x", Answered(status=200)),  # its status and headers came
+    ],
+    ids=["status", "headers", "header", "body"],
+)
+def test_a_receiver_that_drips_is_cut_off(head: bytes, drop: bytes, answered: Answered) -> None:
     stop = threading.Event()
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(head)
         while not stop.wait(0.02):
             try:
-                handler.wfile.write(b"H")
+                handler.wfile.write(drop)
                 handler.wfile.flush()
             except OSError:
                 break
@@ -180,10 +191,10 @@ def test_a_receiver_that_drips_is_cut_off() -> None:
 
     with running(drip) as receiver:
         began = time.monotonic()
-        answered = announcer(seconds=0.3).tell(a_delivery(receiver.url), BODY)
+        told = announcer(seconds=0.3).tell(a_delivery(receiver.url), BODY)
         stop.set()
 
-    assert answered == Answered(error="timeout")
+    assert told == answered
     assert time.monotonic() - began < 3
 
 

@@ -92,6 +92,13 @@ def test_the_server_is_the_one_that_was_asked() -> None:
     assert [server["protocol"] for server in secure["servers"].values()] == ["wss", "https"]
 
 
+@pytest.mark.parametrize("host", ["", "a b", "evil.example/path", "[::1", "a.example:99999", "ä"])
+def test_under_a_host_that_is_none_the_server_is_this_machine(host: str) -> None:
+    answer = World().client.get("/asyncapi.json", headers={"Host": host})
+
+    assert {server["host"] for server in answer.get_json()["servers"].values()} == {"localhost:80"}
+
+
 def test_every_event_is_described(document: dict[str, Any]) -> None:
     contract = Contract(document)
 

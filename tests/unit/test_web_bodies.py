@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.errors import InvalidRequest
 from jobs.job import Inline
 from jobs.prompt import Prompt
 from tests.web_world import ADA, World
+from web.bodies import read_job_body
 from web.json_text import text_of_member
 
 PROMPT = {"prompt": "Say hello"}
@@ -362,3 +364,22 @@ def test_no_header_makes_a_5xx(any_world: World, name: str) -> None:
 def _post(world: World, body: str | bytes) -> Any:  # noqa: ANN401 - werkzeug's test response
     headers = {**ADA, "Content-Type": "application/json"}
     return world.client.post("/v1/jobs", data=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"a": {"s3Uri": "s3://b/k"}}, "s3Uri is not accepted: send the bytes"),
+        ({"a": [{"s3Location": {"uri": "x"}}]}, "s3Location is not accepted: send the bytes"),
+        ({"s3" + "_" * 90 + "uri": "x"}, "s3" + "_" * 38 + " is not accepted: send the bytes"),
+        ({}, "must not be empty: send what the model's InvokeModel takes"),
+    ],
+    ids=["uri", "location", "long", "empty"],
+)
+def test_what_is_wrong_with_a_native_body_is_said_in_its_own_words(
+    body: dict[str, object], detail: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        read_job_body({"body": body}, b"")
+
+    assert [(one.field, one.detail) for one in refusal.value.problems] == [("body", detail)]

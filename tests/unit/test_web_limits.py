@@ -13,6 +13,7 @@ from jobs.errors import Unavailable
 from jobs.outage import Outage
 from jobs.rate import Allowance, Quota
 from tests.builders import RecordingLog
+from tests.unit.test_web_sockets import talk
 from tests.web_world import ADA, BOB, World
 from web.limits import Limits
 
@@ -42,7 +43,13 @@ class ShakyRates(MemoryRates):
 class Limited(World):
     """A World whose users may make four calls a minute, and two that set a job going."""
 
-    def __init__(self, calls: Quota | None = CALLS, submits: Quota | None = SUBMITS) -> None:
+    def __init__(
+        self,
+        calls: Quota | None = CALLS,
+        submits: Quota | None = SUBMITS,
+        *,
+        allow_anonymous: bool = False,
+    ) -> None:
         clock = ManualClock()
         self.rates = ShakyRates(clock)
         self.outages = RecordingLog()
@@ -52,7 +59,7 @@ class Limited(World):
             calls=calls,
             submits=submits,
         )
-        super().__init__(clock=clock, limits=limits)
+        super().__init__(clock=clock, limits=limits, allow_anonymous=allow_anonymous)
 
     def read(self, headers: dict[str, str] = ADA) -> int:
         return self.client.get("/v1/jobs", headers=headers).status_code
@@ -147,6 +154,28 @@ def test_an_event_source_that_comes_too_often_comes_back_later_by_itself() -> No
 
     assert (browser.status_code, browser.text) == (200, "retry: 15000\n\n")
     assert other.status_code == 429
+
+
+def test_an_anonymous_socket_that_names_its_user_is_counted_as_that_users() -> None:
+    world = Limited(allow_anonymous=True)
+    auth = {"type": "auth", "token": ADA["Authorization"].removeprefix("Bearer ")}
+
+    wire = talk(world, auth, auth, user="local", is_named=False)
+
+    assert [message["type"] for message in wire.sent] == ["authenticated", "authenticated"]
+    assert [world.read() for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_user_beyond_the_limit_takes_no_anonymous_socket_over() -> None:
+    world = Limited(allow_anonymous=True)
+    auth = {"type": "auth", "token": ADA["Authorization"].removeprefix("Bearer ")}
+    while world.read() == 200:
+        pass
+
+    wire = talk(world, auth, user="local", is_named=False)
+
+    assert [message["code"] for message in wire.sent] == ["rate_limited"]
+    assert wire.code == 4429
 
 
 @pytest.mark.parametrize("key", ["", "x"])

@@ -62,7 +62,9 @@ def test_a_key_is_taken_as_it_is_sent(key: str) -> None:
     assert read_idempotency_key(Headers([("Idempotency-Key", f" {key} ")])) == key
 
 
-@pytest.mark.parametrize("sent", [[""], ["  "], ["x" * 256], ["é"], ["a\tb"], ["a", "b"]])
+@pytest.mark.parametrize(
+    "sent", [[""], ["  "], ["x" * 256], ["é"], ["a\tb"], ["a", "b"], ["a,b"], ["a, a"]]
+)
 def test_a_key_that_is_none_is_named(sent: list[str]) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         read_idempotency_key(Headers([("Idempotency-Key", one) for one in sent]))

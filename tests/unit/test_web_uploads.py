@@ -190,3 +190,14 @@ def test_a_replay_needs_nothing_that_its_request_has_named() -> None:
 
     assert (post("one").status_code, post("one").get_json()["id"]) == (202, first)
     assert post("two").status_code == 422
+
+
+def test_the_types_that_are_taken_are_told_once() -> None:
+    body = DECLARED | {"content_type": "image/png"}
+
+    problem = World().client.post("/v1/uploads", json=body, headers=ADA).get_json()
+
+    assert "text/csv" not in problem["detail"]
+    assert problem["detail"].endswith("content_type: is not a type that is taken here")
+    [wrong] = problem["errors"]
+    assert wrong["detail"].endswith("text/markdown, text/csv, text/plain")
