@@ -1,10 +1,11 @@
 """What Bedrock's models take of documents, and how much they take in all.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html
-says who takes documents; how long the context is, each maker's own page, or LiteLLM's
-model_prices_and_context_window.json where the two differ and it has less. Numbers are for the
+says who takes documents: AI21, Nova, Titan and Claude are checked against it, but for Nova 2.
+LiteLLM's model_prices_and_context_window.json gave the contexts of Nova Lite, Nova 2, Jamba and
+Palmyra, and that Nova 2 takes documents; the other rows still want checking. Numbers are for the
 smallest model that a prefix stands for: too low costs a document its block, too high a refusal.
-Claude's million tokens are a beta that is asked for with a header, and are not counted on.
+Claude's million tokens are, for some models, a beta, and are not counted on.
 """
 
 from __future__ import annotations
