@@ -1,8 +1,11 @@
 """What Bedrock's models take of documents, and how much they take in all.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html
-says who takes documents, each maker's own page how long the context is. Numbers are for the
+says who takes documents: AI21, Nova, Titan and Claude are checked against it, but for Nova 2.
+LiteLLM's model_prices_and_context_window.json gave the contexts of Nova Lite, Nova 2, Jamba and
+Palmyra, and that Nova 2 takes documents; the other rows still want checking. Numbers are for the
 smallest model that a prefix stands for: too low costs a document its block, too high a refusal.
+Claude's million tokens are, for some models, a beta, and are not counted on.
 """
 
 from __future__ import annotations
@@ -48,12 +51,14 @@ _BY_PREFIX = {
     "anthropic.claude-v2": _reads(100_000, pdf_pages=_CLAUDE_PAGES),
     "anthropic.claude-instant": _reads(100_000, pdf_pages=_CLAUDE_PAGES),
     "amazon.nova": _reads(300_000),
+    "amazon.nova-2-lite": _reads(1_000_000),
+    "amazon.nova-2-pro": _reads(1_000_000),
     "amazon.nova-micro": _text_only(128_000),
     "amazon.nova-premier": _reads(1_000_000),
     "amazon.titan-text": _reads(8_000),
     "amazon.titan-text-lite": _reads(4_000),
     "amazon.titan-text-premier": _text_only(32_000),
-    "ai21.jamba": _text_only(256_000),
+    "ai21.jamba": _text_only(70_000),
     "ai21.jamba-1-5": _reads(256_000),
     "cohere.command": _reads(4_000),
     "cohere.command-r": _reads(128_000),
@@ -67,6 +72,7 @@ _BY_PREFIX = {
     "mistral.mixtral": _reads(32_000),
     "mistral.mistral-large-2407": _reads(128_000),
     "mistral.pixtral": _reads(128_000),
+    "writer.palmyra-x5": _text_only(1_000_000),
 }
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from jobs.job import ObjectKey
 from web.errors import FileNotThere
 from web.pages import CONTENT_TYPES, page_response
-from web.process_calls import CONSOLE, CONSOLE_FILE
+from web.process_calls import CONSOLE, CONSOLE_FILE, FAVICON
 from web.routes import Route
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jobs.ports import ObjectStore
 
 _PAGE = "index.html"
+_ICON = "icon.svg"
 _ROOT = Path(__file__).resolve().parents[1]
 _FOLDERS = {"console": _ROOT / "web" / "console", "longhaul": _ROOT / "clients" / "javascript"}
 
@@ -42,6 +43,9 @@ class ConsoleRoutes:
         return (
             Route(name="console", path="/", view=self.show_page, scope=None, call=CONSOLE),
             Route(
+                name="favicon", path="/favicon.ico", view=self.show_icon, scope=None, call=FAVICON
+            ),
+            Route(
                 name="console_file",
                 path="/static/<folder>/<name>",
                 view=self.show_file,
@@ -53,6 +57,10 @@ class ConsoleRoutes:
     def show_page(self) -> Response:
         """Give the page."""
         return self.show_file("console", _PAGE)
+
+    def show_icon(self) -> Response:
+        """Give the icon to a browser that shows no page of ours, such as a JSON answer."""
+        return self.show_file("console", _ICON)
 
     def show_file(self, folder: str, name: str) -> Response:
         """Give one file, or say that the browser's copy is still right."""

@@ -131,6 +131,21 @@ CONSOLE = Call(
     answers=DOCS.answers,
 )
 
+FAVICON = Call(
+    operation="get_favicon",
+    tag=TAG,
+    summary="Give the icon that browsers ask for by themselves",
+    parameters=(_KNOWN,),
+    answers={
+        200: Told(
+            description="the icon",
+            texts={"image/svg+xml": {"schema": {"type": "string"}}},
+            headers=_PAGE_HEADERS,
+        ),
+        304: _UNCHANGED,
+    },
+)
+
 CONSOLE_FILE = Call(
     operation="get_console_file",
     tag=TAG,

@@ -272,6 +272,43 @@ def test_a_job_in_parts_shows_how_many_are_read(page: Page) -> None:
     expect(parts).to_be_hidden()
 
 
+def test_an_answer_is_copied_and_downloaded_as_it_is(browser: Browser, system: System) -> None:
+    said = "# Title * one &amp <b>two</b> ü  €"
+    rights = ["clipboard-read", "clipboard-write"]
+    with visit(browser, system.url, permissions=rights, accept_downloads=True) as page:
+        expect(page.get_by_role("button", name="Copy")).to_be_hidden()
+        run(page, f"Say it. <<stand-in: echo={said}>>")
+        wait_for_status(page, "Completed")
+
+        page.get_by_role("button", name="Copy").click()
+        expect(page.locator("#announcer")).to_have_text("Answer copied")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        with page.expect_download() as event:
+            page.get_by_role("button", name="Download").click()
+        saved = event.value.path().read_bytes().decode()
+        job = job_of(page)
+
+    assert copied == saved == job["result"]["text"]
+    assert event.value.suggested_filename == f"{job['id']}.md"
+
+
+def test_a_job_that_is_not_there_is_said_plainly_and_left(browser: Browser, system: System) -> None:
+    with visit(browser, system.url, may_say="404") as page:
+        page.goto("/#/jobs/job_nobody")
+        expect(page.get_by_role("heading", name="No such job")).to_be_visible()
+        expect(page.get_by_text("Loading")).to_be_hidden()
+        expect(page.get_by_role("heading", name="Answer")).to_be_hidden()
+        expect(page.locator("#announcer")).to_have_text("There is no such job")
+        page.screenshot(path=SHOTS / "missing-light.png")
+
+        page.get_by_role("link", name="Run a new job").click()
+        run(page, "Say it. <<stand-in: tokens=9>>")
+
+        wait_for_status(page, "Completed")
+        expect(page.get_by_role("heading", name="Answer")).to_be_visible()
+        expect(page.get_by_text("It may have been deleted")).to_be_hidden()
+
+
 def test_two_tabs_see_the_same_jobs_live(page: Page) -> None:
     other = new_tab(page.context)
     expect(other.locator("#connection")).to_have_attribute("data-state", "open")

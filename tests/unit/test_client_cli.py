@@ -128,7 +128,7 @@ def test_who_waits_learns_the_end_from_the_exit_status(user: User, status: str, 
     made = httpx.Response(202, json=job_json())
     assert user.meets(made, ended(status), STORED, words=words) == code
 
-    assert user.output == ("Hällo" if code == 0 else "")
+    assert user.output == ("Hällo\n" if code == 0 else "")
     if code:
         assert status in user.errors
 
@@ -143,7 +143,7 @@ def test_who_watches_learns_the_end_from_the_exit_status(user: User, kind: str, 
 
     assert user.meets(sent(QUEUED, STARTED, DELTA, end), words=f"watch {JOB_ID}") == code
 
-    assert user.output == ("Hällo" if code == 0 else "")
+    assert user.output == ("Hällo\n" if code == 0 else "")
     if code in {1, 6}:
         assert "why: because" in user.errors
 
@@ -159,7 +159,7 @@ def test_a_pipe_gets_no_text_of_an_attempt_that_failed(user: User) -> None:
     words = f"watch {JOB_ID}"
     assert user.meets(sent(STARTED, DELTA, retrying, *again), words=words) == 0
 
-    assert user.output == "Whole"
+    assert user.output == "Whole\n"
     assert "attempt 1 failed: c: m" in user.errors
 
 
@@ -182,7 +182,7 @@ def test_a_submission_can_be_watched_at_once(user: User) -> None:
     answers = (made, sent(QUEUED, STARTED, DELTA, COMPLETED))
     assert user.meets(*answers, words="submit --prompt Hi --stream") == 0
 
-    assert user.output == "Hällo"
+    assert user.output == "Hällo\n"
     assert JOB_ID in user.errors
 
 
@@ -197,7 +197,7 @@ def test_a_failure_that_passes_is_told_on_stderr(user: User) -> None:
 
     assert user.meets(*answers, words=f"watch {JOB_ID}") == 0
 
-    assert user.output == "Hällo"
+    assert user.output == "Hällo\n"
     assert "the connection to http://longhaul.test" in user.errors
 
 

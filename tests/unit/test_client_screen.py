@@ -69,7 +69,7 @@ def test_colour_is_left_out_where_it_is_not_wanted(environ: dict[str, str]) -> N
     assert err.getvalue() == "longhaul: red\n"
 
 
-def test_off_a_terminal_nothing_moves_and_text_stays_as_it_is() -> None:
+def test_off_a_terminal_nothing_moves_and_the_last_line_is_ended() -> None:
     out, err = io.StringIO(), io.StringIO()
     screen = Screen(out, err, {})
 
@@ -78,7 +78,7 @@ def test_off_a_terminal_nothing_moves_and_text_stays_as_it_is() -> None:
     screen.note("note")
     screen.close()
 
-    assert out.getvalue() == "no end of line"
+    assert out.getvalue() == "no end of line\n"
     assert err.getvalue() == "longhaul: note\n"
 
 

@@ -135,6 +135,11 @@ def test_a_model_is_known_by_its_id_its_profile_and_its_arn(model: str) -> None:
     [
         ("amazon.nova-lite-v1:0", True, 300_000),
         ("apac.amazon.nova-pro-v1:0", True, 300_000),
+        ("global.amazon.nova-2-lite-v1:0", True, 1_000_000),
+        ("amazon.nova-premier-v1:0", True, 1_000_000),
+        ("ai21.jamba-instruct-v1:0", False, 70_000),
+        ("ai21.jamba-1-5-mini-v1:0", True, 256_000),
+        ("us.writer.palmyra-x5-v1:0", False, 1_000_000),
         ("amazon.nova-micro-v1:0", False, 128_000),
         ("amazon.titan-text-premier-v1:0", False, 32_000),
         ("meta.llama3-8b-instruct-v1:0", True, 8_000),

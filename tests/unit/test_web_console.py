@@ -28,6 +28,7 @@ def test_the_page_asks_nobody_who_they_are() -> None:
         ("/static/console/console.js", "text/javascript; charset=utf-8"),
         ("/static/console/console.css", "text/css; charset=utf-8"),
         ("/static/console/icon.svg", "image/svg+xml"),
+        ("/favicon.ico", "image/svg+xml"),
         (CLIENT, "text/javascript; charset=utf-8"),
     ],
 )

@@ -25,6 +25,7 @@ OPEN = {
     "static",
     "console",
     "console_file",
+    "favicon",
     "no_watch",
 }
 ROUTES = routes_of(World().app)

@@ -83,10 +83,12 @@ export class JobView {
   /** @param {Readonly<JobSnapshot>} seen */
   #show(seen) {
     const { job, status, text, error, isEnded } = seen;
-    setText(this.#title, job ? titleOf(job) : "Job");
+    const isMissing = job === null && error !== null && "code" in error && error.code === "job_not_found";
+    byId("job", HTMLElement).classList.toggle("is-missing", isMissing);
+    setText(this.#title, job ? titleOf(job) : isMissing ? "No such job" : "Job");
     document.title = job ? `${titleOf(job)} – Longhaul` : "Longhaul";
     this.#status.dataset.status = status ?? "";
-    setText(this.#status, statusWord(status));
+    setText(this.#status, status === null && error !== null ? "Not read" : statusWord(status));
     setText(byId("job-model", HTMLElement), job?.model ?? "");
     this.#showAttempt(seen);
     this.#showParts(seen);
@@ -98,6 +100,8 @@ export class JobView {
     this.#redrive.hidden = !["FAILED", "EXPIRED", "CANCELLED"].includes(status ?? "");
     if (job) showFacts(job);
     this.#tick(seen);
+    if (isMissing && this.#told !== "missing") this.#announce("There is no such job");
+    if (isMissing) this.#told = "missing";
     this.#note(seen);
   }
 

@@ -111,7 +111,9 @@ def _add(
     )
     if takes_id:
         parser.add_argument("id", metavar="ID", help="the job's id")
-    parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="write JSON: a line an event where a job is followed"
+    )
     parser.add_argument("--url", help="the server's address, instead of LONGHAUL_URL")
     parser.set_defaults(runner=lambda options: _run(command, options))
     return parser

@@ -70,7 +70,7 @@ class Screen:
         self.text(json.dumps(value, separators=(",", ":")) + "\n")
 
     def end_text(self) -> None:
-        """End a line of text on a terminal, so that the prompt begins a new one."""
+        """End a line of text: a prompt, or the next line of a file, begins a new one."""
         with self._lock:
             if self._is_mid_line:
                 self.text("\n")
@@ -122,10 +122,12 @@ class Screen:
             self.settle()
             self._out.write(text)
             self._out.flush()
-            if text and self.shows_text_live:
+            if text:
                 self._is_mid_line = not text.endswith("\n")
 
     def _leave_text(self) -> None:
+        if not self.shows_text_live:
+            return  # what is told on stderr does not stand on stdout's line
         if self._is_mid_line and self._is_live:
             self._err.write("\n")
         self._is_mid_line = False
