@@ -1,11 +1,11 @@
 """What Bedrock's models take of documents, and how much they take in all.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html
-says who takes documents: AI21, Nova, Titan and Claude are checked against it, but for Nova 2.
-LiteLLM's model_prices_and_context_window.json gave the contexts of Nova Lite, Nova 2, Jamba and
-Palmyra, and that Nova 2 takes documents; the other rows still want checking. Numbers are for the
-smallest model that a prefix stands for: too low costs a document its block, too high a refusal.
-Claude's million tokens are, for some models, a beta, and are not counted on.
+says who takes documents, of all but Nova 2, Llama 3.3 and 4, and Pixtral; LiteLLM's
+model_prices_and_context_window.json says that Nova 2 does. It and the tables of other open-source
+clients of Bedrock agree, as far as they go. Numbers are for the smallest model that a prefix stands
+for: too low costs a document its block, too high a refusal, which is not paid for. Claude's
+million tokens are, for some models, a beta, and are not counted on.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ _BY_PREFIX = {
     "ai21.jamba": _text_only(70_000),
     "ai21.jamba-1-5": _reads(256_000),
     "cohere.command": _reads(4_000),
+    "cohere.command-light": _text_only(4_000),
     "cohere.command-r": _reads(128_000),
     "meta.llama2": _reads(4_000),
     "meta.llama3": _reads(8_000),

@@ -146,6 +146,7 @@ def test_a_model_is_known_by_its_id_its_profile_and_its_arn(model: str) -> None:
         ("us.meta.llama3-3-70b-instruct-v1:0", True, 128_000),
         ("mistral.mistral-large-2407-v1:0", True, 128_000),
         ("cohere.command-r-plus-v1:0", True, 128_000),
+        ("cohere.command-light-text-v14", False, 4_000),
         ("anthropic.claude-v2:1", True, 100_000),
         ("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc123", False, 128_000),
         ("somebody.new-model-v1:0", False, 128_000),
