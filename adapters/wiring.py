@@ -198,7 +198,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             store=store,
             events=bus,
             feed=bus,
-            announcing=AnnounceParts(deliveries=deliveries, clock=clock, log=log),
+            announcing=AnnounceParts(deliveries=deliveries, clock=clock, log=log, process=process),
             clock=clock,
             log=log,
             process=process,
@@ -281,6 +281,7 @@ def open_deliver_parts(settings: Settings) -> DeliverParts:
         schedule=settings.webhook_schedule,
         url_lifetime=settings.url_lifetime,
         source=source,
+        process=process_name("worker"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -180,6 +181,7 @@ def _retry(
 ) -> Retrying:
     wait = f"again in {decision.delay.total_seconds():g} s"
     step = run.step(StepName.RETRYING, error=reason.code, detail=wait)
+    step = replace(step, until=step.at + decision.delay)
     return Retrying(
         at=step.at,
         seq=run.narrator.take_seq(),

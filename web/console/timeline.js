@@ -1,6 +1,6 @@
 import { byId, h } from "./dom.js";
 import { drawTimeline } from "./timeline_picture.js";
-import { duration } from "./words.js";
+import { duration, shortTime } from "./words.js";
 
 /**
  * @import { Jobs } from "/static/longhaul/jobs.js"
@@ -75,15 +75,16 @@ export class Timeline {
     this.#draw();
     const start = Date.parse(this.#steps[0]?.at ?? "");
     this.#table.replaceChildren(
-      ...this.#steps.map(({ step, at, attempt, by, error, detail }) =>
+      ...this.#steps.map(({ step, at, took_ms, attempt, by, error, detail, until, delivery }) =>
         h(
           "tr",
           {},
           h("th", { scope: "row" }, step.replaceAll("_", " ")),
           h("td", { class: "number" }, duration(Date.parse(at) - start)),
-          h("td", { class: "number" }, attempt ?? "–"),
+          h("td", { class: "number" }, took_ms === null ? "–" : duration(took_ms)),
+          h("td", { class: "number" }, attempt ?? delivery?.try ?? "–"),
           h("td", {}, by),
-          h("td", {}, [error, detail].filter(Boolean).join(": ") || "–"),
+          h("td", {}, [error, detail, until && `until ${shortTime(until)}`].filter(Boolean).join(": ") || "–"),
         ),
       ),
     );
