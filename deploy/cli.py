@@ -1,4 +1,4 @@
-"""The operator's command: `longhaul bootstrap`, `longhaul check`, `feed ...` and `keys ...`."""
+"""The operator's command: `longhaul bootstrap`, `check`, `doctor`, `feed ...` and `keys ...`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
 from adapters.wiring import check_all_resources
+from deploy.doctor_command import add_doctor
 from deploy.feed_commands import add_feed_commands
 from deploy.key_commands import add_key_commands
 from jobs.errors import LonghaulError
@@ -57,6 +58,7 @@ def _add_each(commands: Commands) -> None:
     bootstrap.set_defaults(name="bootstrap", run=_bootstrap)
     check = commands.add_parser("check", help="check the settings, the tables and the bucket")
     check.set_defaults(name="check", run=_check)
+    add_doctor(commands.add_parser("doctor", help="look at every part, and say what to do"))
     add_feed_commands(
         commands.add_parser("feed", help="see and replay the records that nobody could read")
     )
