@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from adapters.redis_slots import ROOT
+from adapters.redis_drain import RedisWorkers
 from jobs.checkup import Finding, fail, ok, warn
 from jobs.errors import Unavailable
 
@@ -42,15 +42,7 @@ class RedisChecks:
 
     def workers(self) -> Iterator[Finding]:
         """Look at the workers that have said how much room they have, within the last minute."""
-        with _translating():
-            now, _ = self.client.time()
-            rooms = self.client.hgetall(f"{ROOT}:rooms")
-        alive = {
-            _text(name): int(room)
-            for name, said in rooms.items()
-            for until, _, room in [_text(said).partition(" ")]
-            if float(until) >= now and room != "0"
-        }
+        alive = RedisWorkers(self.client).rooms()
         if not alive:
             yield fail("workers", "none is there", "start one: python -m workers.worker_entry")
             return
@@ -93,10 +85,6 @@ def _durability_of(info: dict[str, Any]) -> Finding:
         "no append-only file: a restart loses tasks and events, and jobs wait for the sweep",
         "set appendonly to yes",
     )
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 @contextmanager

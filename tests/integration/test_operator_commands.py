@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adapters.redis_drain import RedisWorkers
 from adapters.redis_events import connect_redis
 from adapters.schema import feed_table_name, jobs_table, tables
 from deploy.local.environment import REPO_ROOT
-from tests.stack import BIN, Clients, LocalStack, RedisServer, System, clean_environ
+from tests.stack import (
+    BIN,
+    Clients,
+    LocalStack,
+    Program,
+    RedisServer,
+    System,
+    clean_environ,
+    http,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,3 +194,125 @@ def test_a_web_process_that_nobody_named_is_only_asked_for(place: LocalStack) ->
     said = doctor(place, PORT="1")
 
     assert (said["web"]["state"], "--url" in said["web"]["advice"]) == ("warn", True)
+
+
+def submit(system: System, prompt: str) -> str:
+    answer = http.post(f"{system.url}/v1/jobs", json={"prompt": prompt})
+    job_id: str = answer.raise_for_status().json()["id"]
+    return job_id
+
+
+def job_of(system: System, job_id: str) -> dict[str, Any]:
+    job: dict[str, Any] = http.get(f"{system.url}/v1/jobs/{job_id}").raise_for_status().json()
+    return job
+
+
+def wait_for_status(system: System, job_id: str, status: str) -> None:
+    wait_until(lambda: job_of(system, job_id)["status"] == status, f"{job_id} is {status}")
+
+
+def test_a_stuck_job_is_listed_with_who_holds_it_and_why(place: LocalStack, system: System) -> None:
+    job_id = submit(system, "Hold on <<stand-in: first_token_s=60>>")
+    wait_for_status(system, job_id, "RUNNING")
+    wait_until(lambda: place.model_calls(job_id), "the call")
+
+    def listed() -> dict[str, Any] | None:
+        done = longhaul(place, "jobs", "--stuck", "--older-than", "1s", "--json")
+        jobs = json.loads(done.stdout)["jobs"]
+        return next((one for one in jobs if one["job_id"] == job_id), None)
+
+    one = wait_until(listed, "the job is listed") or {}
+    assert (one["status"], one["last_step"]) == ("RUNNING", "invoked")
+    assert one["holder"].startswith("worker@")
+    assert one["why"] == "the model works on it"
+    shown = longhaul(place, "jobs", "--stuck", "--older-than", "1s")
+    assert shown.returncode == 1
+    assert job_id in shown.stdout
+
+    http.post(f"{system.url}/v1/jobs/{job_id}/cancel").raise_for_status()
+    none = longhaul(place, "jobs", "--stuck")
+    assert (none.returncode, none.stdout) == (0, "no stuck jobs\n")
+
+
+def test_failed_jobs_are_redriven_together_and_those_of_other_errors_are_not(
+    place: LocalStack, system: System
+) -> None:
+    failed = [submit(system, "No <<stand-in: validation_error=no such field>>") for _ in range(2)]
+    other = submit(system, "No <<stand-in: error=AccessDeniedException; error_first=1>>")
+    for job_id in (*failed, other):
+        wait_for_status(system, job_id, "FAILED")
+    terms = ("redrive", "--failed-since", "1h", "--error", "model_rejected_request")
+
+    refused = longhaul(place, *terms)
+    assert refused.returncode == 2
+    assert "the whole table is read" in refused.stderr
+    seen = longhaul(place, *terms, "--dry-run")
+    assert (seen.returncode, seen.stdout.count("would be redriven")) == (0, 2)
+    done = longhaul(place, *terms, "--user", "local", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert [job_id in done.stdout for job_id in (*failed, other)] == [True, True, False]
+    for job_id in failed:
+        wait_until(lambda job_id=job_id: len(place.model_calls(job_id)) == 2, "the second round")  # type: ignore[misc] # mypy infers no lambda with a default
+        steps = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").json()["steps"]
+        assert any(
+            step["step"] == "redriven" and step["by"].startswith("operator@") for step in steps
+        )
+    assert len(place.model_calls(other)) == 1
+
+
+def test_one_job_is_still_redriven_by_its_user(place: LocalStack, system: System) -> None:
+    job_id = submit(system, "No <<stand-in: validation_error=no such field>>")
+    wait_for_status(system, job_id, "FAILED")
+
+    done = longhaul(place, "redrive", job_id, LONGHAUL_URL=system.url)
+
+    assert (done.returncode, done.stdout) == (0, f"{job_id}  PENDING\n")
+
+
+def test_a_drained_worker_ends_what_it_runs_and_the_other_takes_what_is_new(
+    tmp_path: Path,
+) -> None:
+    with LocalStack(tmp_path) as stack, System(stack, processes=("web", "feed")) as system:
+        workers = [
+            Program(
+                (sys.executable, "-m", "workers.worker_entry"),
+                environ={
+                    **clean_environ(),
+                    **stack.environ,
+                    "LONGHAUL_WORKER_CONCURRENCY": "4",
+                    "LONGHAUL_LOG_FORMAT": "json",
+                },
+                log=tmp_path / f"worker-{number}.log",
+            )
+            for number in range(2)
+        ]
+        try:
+            for one in workers:
+                one.wait_for(lambda one=one: "worker_started" in one.output, "it is up")  # type: ignore[misc] # mypy infers no lambda with a default
+            first, second = workers
+            wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
+            running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
+            wait_until(lambda: all(map(stack.model_calls, running)), "all are called")
+            name = f"worker@{socket.gethostname()}:{first.pid}"
+            assert first.output.count("job_claimed") > 0
+
+            done = longhaul(stack, "drain", name)
+            fresh = [submit(system, "Hello") for _ in range(4)]
+
+            assert (done.returncode, f"{name}  has gone" in done.stdout) == (0, True), done.stdout
+            assert first.process.wait(30) == 0
+            for job_id in (*running, *fresh):
+                wait_for_status(system, job_id, "COMPLETED")
+                assert len(stack.model_calls(job_id)) == 1, "paid once"
+            assert "drain_handed_over" not in first.output
+            assert all(job_id in second.output for job_id in fresh)
+            assert longhaul(stack, "drain").returncode == 2
+            assert longhaul(stack, "drain", "worker@nowhere:1").returncode == 2
+        finally:
+            for one in workers:
+                one.kill()
+
+
+def rooms_of(stack: LocalStack) -> dict[str, int]:
+    return RedisWorkers(connect_redis(stack.redis_url, connections=1)).rooms()
