@@ -41,7 +41,7 @@ class RedisChecks:
         yield clock_finding("redis clock", at, began)
 
     def workers(self) -> Iterator[Finding]:
-        """Look at the workers that have said how much room they have, within the last minute."""
+        """Look at the workers that listen, and have said how much room they have."""
         alive = RedisWorkers(self.client).rooms()
         if not alive:
             yield fail("workers", "none is there", "start one: python -m workers.worker_entry")

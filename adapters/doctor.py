@@ -48,8 +48,8 @@ def checks_of(
 ) -> list[Check]:
     """Name what is to be looked at, in the order in which a job meets it.
 
-    `roles` are those whose rights these credentials should have; none says that somebody else
-    looks. `url` is where a web process is, where the operator said so.
+    `roles` are those whose rights these credentials should have; these may not look at what other
+    processes do, which is an operator's. `url` is where a web process is, if that was said.
     """
     dynamodb, streams = connect_dynamodb(connections=1), connect_streams()
     s3, client = connect_s3(connections=1), connect_redis(settings.redis_url, connections=1)
@@ -67,7 +67,6 @@ def checks_of(
     )
     web = look_at_web(url or _own_url(settings), is_named=url is not None)
     bucket = "see that LONGHAUL_BUCKET, AWS_ENDPOINT_URL_S3 and the credentials are right"
-    feed = "start a feed, and see that it can reach DynamoDB"
     return [
         Check(name="redis", look=redis.look, advice="see that REDIS_URL is right and Redis runs"),
         Check(name="tables", look=aws.look_at_tables, advice=_STORE),
@@ -81,10 +80,15 @@ def checks_of(
         *_others(settings, calls_model=calls_model),
         Check(name="web", look=web, advice="see that --url is a web process's address"),
         Check(name="workers", look=redis.workers, advice="see that Redis runs"),
-        Check(name="feeds", look=processes.feeds, advice=feed),
-        Check(name="sweep", look=processes.sweeper, advice=feed),
-        Check(name="open jobs", look=processes.waiting, advice=_STORE),
+        *(() if roles else _of_processes(processes)),
     ]
+
+
+def _of_processes(processes: ProcessChecks) -> Iterator[Check]:
+    feed = "start a feed, and see that it can reach DynamoDB"
+    yield Check(name="feeds", look=processes.feeds, advice=feed)
+    yield Check(name="sweep", look=processes.sweeper, advice=feed)
+    yield Check(name="open jobs", look=processes.waiting, advice=_STORE)
 
 
 def _rights(rights: RightsChecks, role: Role) -> Callable[[], Iterator[Finding]]:

@@ -52,14 +52,19 @@ class RedisWorkers:
         self._client = client
 
     def rooms(self) -> dict[str, int]:
-        """Give how many jobs each worker has room for that has said so within a minute."""
+        """Give how many jobs each worker has room for that listens now.
+
+        What a worker says of its room outlives it by a minute where it dies without a word.
+        """
         with _translating():
-            now, _ = self._client.time()
             said = self._client.hgetall(f"{ROOT}:rooms")
+            channels = [f"{DRAIN_CHANNEL}{_text(name)}" for name in said]
+            counts = self._client.pubsub_numsub(*channels) if channels else []
+        listen = {_text(channel) for channel, count in counts if count}
         rooms = {}
         for name, value in said.items():
-            until, _, room = _text(value).partition(" ")
-            if float(until) >= now and room != "0":
+            _, _, room = _text(value).partition(" ")
+            if f"{DRAIN_CHANNEL}{_text(name)}" in listen and room != "0":
                 rooms[_text(name)] = int(room)
         return rooms
 

@@ -99,13 +99,16 @@ def test_of_a_running_system_the_doctor_finds_nothing_wrong(
     place: LocalStack, system: System
 ) -> None:
     roles = ("--role", "web", "--role", "worker", "--role", "feed")
-    done = longhaul(place, "doctor", "--call", *roles)
+    whole = longhaul(place, "doctor", "--call")
+    inside = longhaul(place, "doctor", *roles)
 
-    wrong = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
-    assert wrong == []
-    assert done.returncode == 0
-    for name in ("redis", "table LLM_Jobs", "stream", "rights of web", "rights of feed", "workers"):
-        assert name in done.stdout
+    for done in (whole, inside):
+        wrong = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+        assert wrong == []
+        assert done.returncode == 0
+    for name in ("redis", "table LLM_Jobs", "stream", "model", "workers", "feeds", "open jobs"):
+        assert f" {name} " in whole.stdout
+    assert all(f"rights of {role}" in inside.stdout for role in roles[1::2])
     assert system.log_lines(event="record_rejected") == [], "a probe has left something behind"
 
 
