@@ -6,8 +6,6 @@ does not fit, which may be a prompt. So it is told by its kind and its place, wh
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from jobs.errors import LonghaulError
 
 
@@ -28,4 +26,4 @@ def _place_of(error: BaseException) -> str:
     while trace.tb_next is not None:
         trace = trace.tb_next
     code = trace.tb_frame.f_code
-    return f" in {code.co_name} ({PurePath(code.co_filename).name}:{trace.tb_lineno})"
+    return f" in {code.co_name} ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
