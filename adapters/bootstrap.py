@@ -18,16 +18,8 @@ from adapters.schema import (
     TTL_ATTRIBUTE,
     bucket_cors,
     bucket_lifecycle,
-    deliveries_table,
-    deliveries_table_name,
-    feed_table,
-    idempotency_table,
-    idempotency_table_name,
-    jobs_table,
-    keys_table,
-    keys_table_name,
-    rejected_table,
-    rejected_table_name,
+    expiring_tables,
+    tables,
 )
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
@@ -52,17 +44,8 @@ def ensure_resources(environ: Mapping[str, str]) -> list[str]:
     settings = read_settings(environ)
     dynamodb, s3 = connect_dynamodb(connections=1), connect_s3(connections=1)
     done = [
-        *_ensure_table(dynamodb, jobs_table(settings.table)),
-        *_ensure_table(dynamodb, feed_table(settings.table)),
-        *_ensure_table(dynamodb, rejected_table(settings.table)),
-        *_ensure_table(dynamodb, deliveries_table(settings.table)),
-        *_ensure_table(dynamodb, idempotency_table(settings.table)),
-        *_ensure_table(dynamodb, keys_table(settings.table)),
-        *_ensure_ttl(dynamodb, settings.table),
-        *_ensure_ttl(dynamodb, rejected_table_name(settings.table)),
-        *_ensure_ttl(dynamodb, deliveries_table_name(settings.table)),
-        *_ensure_ttl(dynamodb, idempotency_table_name(settings.table)),
-        *_ensure_ttl(dynamodb, keys_table_name(settings.table)),
+        *(line for wanted in tables(settings.table) for line in _ensure_table(dynamodb, wanted)),
+        *(line for name in expiring_tables(settings.table) for line in _ensure_ttl(dynamodb, name)),
         *_ensure_bucket(s3, settings.bucket, settings.retention_days),
         *_ensure_cors(s3, settings.bucket, settings.allowed_origins),
     ]
@@ -73,12 +56,8 @@ def ensure_resources(environ: Mapping[str, str]) -> list[str]:
 
 def check_store(dynamodb: DynamoDBClient, table: str) -> None:
     """Check that the tables are there and fit. Raises Misconfigured, Unavailable."""
-    _check_table(dynamodb, jobs_table(table))
-    _check_table(dynamodb, feed_table(table))
-    _check_table(dynamodb, rejected_table(table))
-    _check_table(dynamodb, deliveries_table(table))
-    _check_table(dynamodb, idempotency_table(table))
-    _check_table(dynamodb, keys_table(table))
+    for wanted in tables(table):
+        check_table(dynamodb, wanted)
 
 
 def check_objects(s3: S3Client, bucket: str) -> None:
@@ -233,7 +212,8 @@ def _block_public_access(s3: S3Client, bucket: str) -> None:
             raise
 
 
-def _check_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> None:
+def check_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> None:
+    """Check that a table is there and fits. Raises Misconfigured, Unavailable."""
     name = wanted["TableName"]
     with translating("store"):
         try:

@@ -219,6 +219,8 @@ def _facts(delivery: Delivery) -> dict[str, Value]:
         "Attempt": number(event.attempt),
         "TraceId": text(event.trace_id),
     }
+    if delivery.made_at is not None and delivery.made_by is not None:
+        facts |= {"MadeAt": time(delivery.made_at), "MadeBy": text(delivery.made_by)}
     if (address := delivery.receiver.address) is not None:
         facts[_address_name(delivery.kind)] = text(address)
     return facts if event.error is None else {**facts, "Error": write_error(event.error)}
@@ -252,6 +254,8 @@ def _write_try(one: Try) -> dict[str, Value]:
         fields["Status"] = number(one.status)
     if one.error is not None:
         fields["Error"] = text(one.error)
+    if one.by is not None:
+        fields["By"] = text(one.by)
     return fields
 
 
@@ -276,6 +280,8 @@ def _read(item: Item) -> Delivery:
         not_before=read_time(item["NotBefore"]["S"]) if "NotBefore" in item else None,
         due_at=read_time(item["DueAt"]["S"]) if "DueAt" in item else None,
         log=tuple(_read_try(one["M"]) for one in item["Log"]["L"]),
+        made_at=read_time(item["MadeAt"]["S"]) if "MadeAt" in item else None,
+        made_by=item["MadeBy"]["S"] if "MadeBy" in item else None,
     )
 
 
@@ -286,4 +292,5 @@ def _read_try(fields: Item) -> Try:
         took=timedelta(seconds=float(fields["TookS"]["N"])),
         status=int(fields["Status"]["N"]) if "Status" in fields else None,
         error=fields["Error"]["S"] if "Error" in fields else None,
+        by=fields["By"]["S"] if "By" in fields else None,
     )

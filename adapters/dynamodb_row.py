@@ -414,6 +414,8 @@ def _write_step(step: Step) -> dict[str, Value]:
         fields["Error"] = text(step.error)
     if step.detail is not None:
         fields["Detail"] = text(step.detail)
+    if step.until is not None:
+        fields["Until"] = time(step.until)
     return fields
 
 
@@ -425,4 +427,5 @@ def _read_step(fields: Item) -> Step:
         attempt=int(fields["Attempt"]["N"]) if "Attempt" in fields else None,
         error=fields["Error"]["S"] if "Error" in fields else None,
         detail=fields["Detail"]["S"] if "Detail" in fields else None,
+        until=read_time(fields["Until"]["S"]) if "Until" in fields else None,
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Protocol
+import threading
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import structlog
 
+from adapters.guarded_lines import guard, guarded, write_exception
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
     from adapters.settings import Settings
     from jobs.ports import Log
@@ -32,6 +36,7 @@ class Measure(Protocol):
 def configure_logs(settings: Settings, *, measure: Measure | None = None) -> None:
     """Send our logs and every library's to stderr in one form; call once, at a process's start.
 
+    Libraries tell warnings, whatever our own level: their DEBUG lines hold bodies and signatures.
     `measure` is given each line of ours, also those that are under the level that is shown.
     """
     renderer: structlog.typing.Processor = (
@@ -41,18 +46,22 @@ def configure_logs(settings: Settings, *, measure: Measure | None = None) -> Non
             colors=False,
             pad_event_to=24,
             sort_keys=False,
-            # The default prints local variables where rich is installed: prompts would show.
-            exception_formatter=structlog.dev.plain_traceback,
+            # The default quotes errors, and prints local variables where rich is installed.
+            exception_formatter=_write_plain,
         )
     )
-    exceptions = [structlog.processors.format_exc_info] if settings.log_format == "json" else []
+    exceptions: list[structlog.typing.Processor] = (
+        [structlog.processors.ExceptionRenderer(write_exception)]
+        if settings.log_format == "json"
+        else []
+    )
     measuring = [] if measure is None else [_measuring(measure, settings.log_level)]
     structlog.configure(
-        processors=[*measuring, *_SHARED, *exceptions, renderer],
+        processors=[*measuring, *_SHARED, *exceptions, guard, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(
             settings.log_level if measure is None else logging.NOTSET
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -62,6 +71,7 @@ def configure_logs(settings: Settings, *, measure: Measure | None = None) -> Non
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *exceptions,
+                guard,
                 renderer,
             ],
         )
@@ -69,6 +79,21 @@ def configure_logs(settings: Settings, *, measure: Measure | None = None) -> Non
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    sys.excepthook = _tell_end
+    threading.excepthook = lambda told: _tell_end(told.exc_type, told.exc_value, told.exc_traceback)
+
+
+def _tell_end(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Log what ends a thread or the process; Python's own way would quote the error."""
+    if isinstance(error, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("thread_ended", exc_info=(kind, error, trace))
+
+
+def _write_plain(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    out.write(f"\n{guarded(write_exception(exc_info))}")
 
 
 def _measuring(measure: Measure, shown: str) -> structlog.typing.Processor:

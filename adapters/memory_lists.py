@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from jobs.census import OPEN, Census
 from jobs.errors import JobNotFound, KeyReused
+from jobs.find import REDRIVEN_IN_BULK, Ended, Found, Size
 from jobs.job import Inline
 from jobs.listing import Page, Place
 from jobs.told import accepted_at
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from adapters.memory import MemoryJobStore
@@ -65,6 +67,40 @@ class MemoryCensusTaker:
             oldest={status: min(times) for status, times in since.items() if times},
             is_whole=len(held) <= most,
         )
+
+
+@dataclass(frozen=True)
+class MemoryFinder:
+    """jobs.find.Finder over a MemoryJobStore."""
+
+    store: MemoryJobStore
+
+    def find_open(self, before: datetime, *, now: datetime, limit: int) -> Found:
+        """Find open jobs."""
+        del now
+        held = [job for job in self.store.all_jobs() if not job.status.is_terminal]
+        old = sorted((job for job in held if accepted_at(job) <= before), key=accepted_at)
+        return Found(jobs=tuple(old[:limit]), is_whole=len(old) <= limit)
+
+    def find_failed(self, since: datetime, *, user: UserId | None) -> Iterator[Ended]:
+        """Find jobs that ended without a result."""
+        for job in self.store.all_jobs():
+            is_asked_for = user is None or job.user == user
+            if job.status in REDRIVEN_IN_BULK and is_asked_for and job.part is None:
+                assert job.ended_at is not None  # noqa: S101 - every ended job has it
+                error = job.error.code if job.error else None
+                if job.ended_at >= since:
+                    yield Ended(
+                        job=job.id,
+                        user=job.user,
+                        status=job.status,
+                        ended_at=job.ended_at,
+                        error=error,
+                    )
+
+    def size(self) -> Size:
+        """Count."""
+        return Size(items=len(self.store.all_jobs()), size_bytes=0)
 
 
 @dataclass(frozen=True)

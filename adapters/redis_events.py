@@ -20,6 +20,7 @@ from adapters.redis_log import log_event, read_heard, refusals
 from jobs.errors import Unavailable
 from jobs.events import message_of
 from jobs.ports import Topic, topic_of_job, topic_of_user
+from jobs.sketch import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,6 +306,6 @@ class RedisEventSource:
             text = data.decode()
             heard = read_heard(topic, text)
         except (ValueError, KeyError, TypeError) as error:
-            self._log.warning("event_unreadable", topic=topic, reason=repr(error))
+            self._log.warning("event_unreadable", topic=topic, reason=sketch(error))
             return
         listener.hear(heard)

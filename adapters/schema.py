@@ -27,6 +27,29 @@ _CORS_SECONDS = 3600  # a browser asks once an hour whether it may
 _OBJECTS_OUTLIVE_ROWS_DAYS = 2  # DynamoDB may take two days to delete what has expired
 
 
+def tables(jobs: str) -> tuple[CreateTableInputTypeDef, ...]:
+    """Define every table, by the jobs' name."""
+    return (
+        jobs_table(jobs),
+        feed_table(jobs),
+        rejected_table(jobs),
+        deliveries_table(jobs),
+        idempotency_table(jobs),
+        keys_table(jobs),
+    )
+
+
+def expiring_tables(jobs: str) -> tuple[str, ...]:
+    """Name the tables whose items expire by TTL_ATTRIBUTE."""
+    return (
+        jobs,
+        rejected_table_name(jobs),
+        deliveries_table_name(jobs),
+        idempotency_table_name(jobs),
+        keys_table_name(jobs),
+    )
+
+
 def jobs_table(name: str) -> CreateTableInputTypeDef:
     """Define the table of jobs.
 

@@ -23,6 +23,7 @@ from adapters.documents import BoundedReader, ReadingBounds
 from adapters.dynamodb_census import DynamoDBCensusTaker
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
 from adapters.dynamodb_due import DynamoDBDueJobs
+from adapters.dynamodb_find import DynamoDBFinder
 from adapters.dynamodb_idempotency import DynamoDBKeyedJobs
 from adapters.dynamodb_jobs import DynamoDBJobStore
 from adapters.dynamodb_keys import DynamoDBApiKeys
@@ -36,6 +37,7 @@ from adapters.keys import Authenticators, SettingsAuthenticator
 from adapters.local_slots import LocalSlots
 from adapters.logs import get_log
 from adapters.process import process_name
+from adapters.redis_drain import RedisDrainSource, RedisWorkers
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_fenced import RedisFencedSource
 from adapters.redis_log import RedisEventLog
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from jobs.event_log import EventLog
     from jobs.feed_ports import ChangeStream, RejectedRecords, ShardLeases
     from jobs.fenced import FencedSource, Holders
+    from jobs.find import Finder
     from jobs.idempotency import KeyedJobs
     from jobs.in_flight import OpenJobs
     from jobs.keys import ApiKeys
@@ -198,7 +201,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             store=store,
             events=bus,
             feed=bus,
-            announcing=AnnounceParts(deliveries=deliveries, clock=clock, log=log),
+            announcing=AnnounceParts(deliveries=deliveries, clock=clock, log=log, process=process),
             clock=clock,
             log=log,
             process=process,
@@ -281,6 +284,7 @@ def open_deliver_parts(settings: Settings) -> DeliverParts:
         schedule=settings.webhook_schedule,
         url_lifetime=settings.url_lifetime,
         source=source,
+        process=process_name("worker"),
     )
 
 
@@ -341,6 +345,41 @@ def open_operator_parts(settings: Settings) -> OperatorAdapters:
         clock=SystemClock(),
         process=process_name("operator"),
     )
+
+
+def open_finder(settings: Settings) -> Finder:
+    """Make the operator's way to everybody's jobs."""
+    return DynamoDBFinder(client=connect_dynamodb(connections=1), table=settings.table)
+
+
+def open_redrive_parts(settings: Settings) -> RedriveParts:
+    """Make what an operator redrives jobs with: whatever their users' ceilings are."""
+    dynamodb, clock, log = connect_dynamodb(connections=1), SystemClock(), get_log()
+    bus = RedisEventBus(connect_redis(settings.redis_url, connections=2), log)
+    process = process_name("operator")
+    return RedriveParts(
+        store=_job_store(dynamodb, settings),
+        events=bus,
+        feed=bus,
+        announcing=AnnounceParts(
+            deliveries=_deliveries(dynamodb, settings), clock=clock, log=log, process=process
+        ),
+        clock=clock,
+        log=log,
+        process=process,
+        attempts=settings.retry_policy.max_calls,
+    )
+
+
+def open_workers(settings: Settings) -> RedisWorkers:
+    """Make the operator's way to the workers."""
+    return RedisWorkers(connect_redis(settings.redis_url, connections=1))
+
+
+def open_drain_source(settings: Settings) -> RedisDrainSource:
+    """Make a worker's end of the operator's word that it is to go."""
+    client = connect_redis(settings.redis_url, connections=1)
+    return RedisDrainSource(client, worker=process_name("worker"))
 
 
 def open_api_keys(settings: Settings) -> ApiKeys:

@@ -1,4 +1,4 @@
-"""The operator's command: `longhaul bootstrap`, `longhaul check`, `feed ...` and `keys ...`."""
+"""The operator's command: `longhaul bootstrap`, `check`, `doctor`, `jobs`, `redrive`, ..."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
 from adapters.wiring import check_all_resources
+from deploy.doctor_command import add_doctor
+from deploy.drain_command import add_drain
 from deploy.feed_commands import add_feed_commands
+from deploy.job_commands import add_bulk_redrive, add_jobs
 from deploy.key_commands import add_key_commands
 from jobs.errors import LonghaulError
 
@@ -57,6 +60,13 @@ def _add_each(commands: Commands) -> None:
     bootstrap.set_defaults(name="bootstrap", run=_bootstrap)
     check = commands.add_parser("check", help="check the settings, the tables and the bucket")
     check.set_defaults(name="check", run=_check)
+    add_drain(commands.add_parser("drain", help="take workers out of work, and wait for them"))
+    add_jobs(commands.add_parser("jobs", help="find jobs of all users that do not end"))
+    # A user's `redrive ID` may be there; the client knows this one as its plural.
+    name = "redrive" if "redrive" not in commands.choices else "redrive-many"
+    told = "redrive what has failed, of all users: redrive --failed-since TIME"
+    add_bulk_redrive(commands.add_parser(name, prog="longhaul redrive", help=told))
+    add_doctor(commands.add_parser("doctor", help="look at every part, and say what to do"))
     add_feed_commands(
         commands.add_parser("feed", help="see and replay the records that nobody could read")
     )

@@ -40,6 +40,7 @@ class AnnounceParts:
     deliveries: Deliveries
     clock: Clock
     log: Log
+    process: str
     queue: DeliveryQueue | None = None
 
 
@@ -55,7 +56,7 @@ def announce(announcements: Sequence[Announcement], parts: AnnounceParts) -> Non
     """Make a delivery for each receiver, then their tasks; repeatable. Raises Unavailable."""
     now = parts.clock.now()
     made = [
-        Delivery.of(one.event, receiver, now=now)
+        Delivery.of(one.event, receiver, now=now, by=parts.process)
         for one in announcements
         for receiver in one.receivers
     ]

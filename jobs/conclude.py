@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from jobs.expire import expiry_of, run_timeout
 from jobs.job import JobError, OnInterrupted, Result, Usage
 from jobs.outcome import Completed, Expired, Failed, Partial, Retrying
 from jobs.retry import RetryAfter
+from jobs.sketch import sketch
 from jobs.timeline import StepName
 from jobs.times import written_time
 
@@ -136,7 +138,7 @@ def refuse(run: Run, error: DocumentRefused) -> Failed:
 
 def fail_ourselves(run: Run, error: Exception) -> Failed:
     """Make the outcome of our own fault: the log has the cause, the caller can redrive."""
-    run.parts.log.warning("attempt_broke", error=repr(error), **run.keys)
+    run.parts.log.warning("attempt_broke", error=sketch(error), **run.keys)
     return _fail(
         run, JobError(code="internal_error", message="Longhaul itself failed", retryable=True)
     )
@@ -180,6 +182,7 @@ def _retry(
 ) -> Retrying:
     wait = f"again in {decision.delay.total_seconds():g} s"
     step = run.step(StepName.RETRYING, error=reason.code, detail=wait)
+    step = replace(step, until=step.at + decision.delay)
     return Retrying(
         at=step.at,
         seq=run.narrator.take_seq(),

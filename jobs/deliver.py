@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverParts:
-    """What delivering needs; `source` names this deployment to receivers."""
+    """What delivering needs; `source` names this deployment to receivers, `process` us."""
 
     deliveries: Deliveries
     announcers: Mapping[DeliveryKind, Announcer]
@@ -39,6 +39,7 @@ class DeliverParts:
     schedule: Sequence[timedelta]
     url_lifetime: timedelta
     source: str
+    process: str
 
 
 def deliver(key: DeliveryKey, parts: DeliverParts) -> Delivery | None:
@@ -64,6 +65,7 @@ def deliver(key: DeliveryKey, parts: DeliverParts) -> Delivery | None:
         began=began,
         now=parts.clock.now(),
         schedule=parts.schedule,
+        by=parts.process,
     )
     return _settle(claimed, settled, parts)
 

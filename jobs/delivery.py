@@ -66,13 +66,19 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Try:
-    """One line of a delivery's log."""
+    """One line of a delivery's log; `by` is the process that told, None in an old row."""
 
     number: int
     at: datetime
     took: timedelta
     status: int | None
     error: str | None
+    by: str | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and HTTPStatus(200) <= self.status < HTTPStatus(300)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +88,7 @@ class Delivery:
     `event` says how the job ended, whatever becomes of the row. `tries` counts claims ever;
     `failures` counts failed tries since the delivery was made or replayed. `not_before` is when it
     may be tried, `due_at` when the sweep is to look at it; both are None once nothing is due.
+    `made_by` is the process that made it, at `made_at`; None in an old row.
     """
 
     receiver: Receiver
@@ -92,11 +99,20 @@ class Delivery:
     not_before: datetime | None = None
     due_at: datetime | None = None
     log: tuple[Try, ...] = ()
+    made_at: datetime | None = None
+    made_by: str | None = None
 
     @classmethod
-    def of(cls, event: Event, receiver: Receiver, *, now: datetime) -> Self:
+    def of(cls, event: Event, receiver: Receiver, *, now: datetime, by: str) -> Self:
         """Make the delivery of an event that can be told from now on."""
-        return cls(receiver=receiver, event=event, not_before=now, due_at=now + HINT_GRACE)
+        return cls(
+            receiver=receiver,
+            event=event,
+            not_before=now,
+            due_at=now + HINT_GRACE,
+            made_at=now,
+            made_by=by,
+        )
 
     @property
     def id(self) -> DeliveryId:
@@ -129,24 +145,26 @@ def event_id(event: Event) -> EventId:
     return EventId(f"{event.job}.{event.seq}")
 
 
-def after_try(
+def after_try(  # noqa: PLR0913 - one try's whole story, by name
     delivery: Delivery,
     answered: Answered,
     *,
     began: datetime,
     now: datetime,
     schedule: Sequence[timedelta],
+    by: str,
 ) -> Delivery:
-    """Decide what becomes of a delivery that was tried."""
+    """Decide what becomes of a delivery that was tried, by process `by`."""
     noted = Try(
         number=delivery.tries,
         at=began,
         took=max(now - began, timedelta(0)),
         status=answered.status,
         error=answered.error,
+        by=by,
     )
     delivery = replace(delivery, log=(*delivery.log, noted)[-MOST_TRIES_KEPT:])
-    if answered.status is not None and HTTPStatus(200) <= answered.status < HTTPStatus(300):
+    if noted.is_success:
         return _over(delivery, DeliveryState.DELIVERED)
     delivery = replace(delivery, failures=delivery.failures + 1)
     if answered.status == HTTPStatus.GONE:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jobs.errors import DeadlinePassed, HandedOver
+from jobs.sketch import sketch
 from jobs.timeline import StepName, unended_calls
 
 if TYPE_CHECKING:
@@ -46,5 +47,5 @@ def _find(run: Run) -> PaidAnswer | None:
             if (answer := run.patiently(look, waiting="recovery_waits")) is not None:
                 return answer
     except Exception as error:  # noqa: BLE001 - whatever broke, the job goes on
-        run.parts.log.warning("recovery_given_up", reason=repr(error), **run.keys)
+        run.parts.log.warning("recovery_given_up", reason=sketch(error), **run.keys)
     return None

@@ -33,6 +33,7 @@ from jobs.ports import Invocation
 from jobs.prompt import Prompt
 from jobs.recover import recover
 from jobs.running import Run
+from jobs.sketch import sketch
 from jobs.timeline import Step, StepName
 from jobs.told import described, waited
 
@@ -259,7 +260,7 @@ def look_at_parts(run: Run, job: Job) -> None:
     try:
         gather_all(job, gathering)
     except Exception as error:  # noqa: BLE001 - the job is divided, whatever breaks here
-        parts.log.warning("parts_not_looked_at", reason=repr(error), **run.keys)
+        parts.log.warning("parts_not_looked_at", reason=sketch(error), **run.keys)
 
 
 def keep_partial(run: Run) -> None:
@@ -275,7 +276,7 @@ def keep_partial(run: Run) -> None:
         take_back(run)
         return
     except Exception as error:  # noqa: BLE001 - a claim that is lost is lost, whatever breaks here
-        run.parts.log.warning("partial_not_kept", reason=repr(error), **run.keys)
+        run.parts.log.warning("partial_not_kept", reason=sketch(error), **run.keys)
         return
     run.parts.log.info("partial_kept", characters=len(run.text_so_far), **run.spent, **run.keys)
     run.let_go()
@@ -287,4 +288,4 @@ def take_back(run: Run) -> None:
         try:
             run.parts.objects.delete(key)
         except Exception as error:  # noqa: BLE001 - it goes when its time is over
-            run.parts.log.info("result_not_taken_back", reason=repr(error), **run.keys)
+            run.parts.log.info("result_not_taken_back", reason=sketch(error), **run.keys)

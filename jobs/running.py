@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from jobs.errors import Misconfigured, Unavailable
 from jobs.narrate import Mute, Narrator
 from jobs.patience import patiently
+from jobs.sketch import sketch
 from jobs.timeline import Step, StepName
 from jobs.told import seconds
 
@@ -180,7 +181,7 @@ class Run:
         try:
             self.parts.kept.forget(self.answer)
         except Exception as error:  # noqa: BLE001 - it goes when its time is over
-            self.parts.log.info("answer_not_forgotten", reason=repr(error), **self.keys)
+            self.parts.log.info("answer_not_forgotten", reason=sketch(error), **self.keys)
 
     def patiently(self, action: Callable[[], T], *, waiting: str) -> T:
         """Do `action`, waiting for a part that is away; each wait is logged as `waiting`.
@@ -206,7 +207,7 @@ class Run:
         try:
             self.parts.kept.keep(self.answer)
         except Exception as error:  # noqa: BLE001 - it is still in hand, and tried at the next wait
-            self.parts.log.warning("answer_not_kept", reason=repr(error), **self.keys)
+            self.parts.log.warning("answer_not_kept", reason=sketch(error), **self.keys)
         else:
             self.is_kept = True
             self.parts.log.info("answer_kept", **self.keys)

@@ -19,6 +19,7 @@ from jobs.due import is_first_look, next_due_at, second_look_at
 from jobs.errors import JobMoved, Misconfigured, Unavailable
 from jobs.expire import ExpireParts, expire_job, expiry_of
 from jobs.gather import GatherParts, gather_all
+from jobs.sketch import sketch
 from jobs.task import Task
 from jobs.timeline import Step, StepName
 
@@ -73,7 +74,7 @@ def _move_or_pass_over(job: Job, now: datetime, parts: SweepParts) -> list[Task]
         raise
     except Exception as error:  # noqa: BLE001 - see above
         parts.log.warning(
-            "row_passed_over", job_id=job.id, trace_id=job.trace.id, reason=repr(error)
+            "row_passed_over", job_id=job.id, trace_id=job.trace.id, reason=sketch(error)
         )
         return []
     return [] if task is None else [task]

@@ -33,8 +33,11 @@ def sweep_deliveries(parts: SweepDeliveriesParts) -> int:
     try:
         for delivery in deliveries:
             if parts.due.put_off(delivery, now + HINT_GRACE):
-                keys.append(delivery.key)
-                parts.log.info("delivery_swept", job_id=delivery.event.job, delivery_id=delivery.id)
+                key = delivery.key
+                keys.append(key)
+                parts.log.info(
+                    "delivery_swept", job_id=key.job, delivery_id=key.delivery, trace_id=key.trace
+                )
     finally:
         parts.queue.enqueue(keys)  # what was put off must be triggered, whatever came after it
     return len(deliveries)

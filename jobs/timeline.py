@@ -35,6 +35,10 @@ class StepName(StrEnum):
     PARTIAL_KEPT = "partial_kept"
     EXPIRED = "expired"
     REDRIVEN = "redriven"
+    # Never in a row: they are told from the job's deliveries (jobs/hops.py).
+    ANNOUNCED = "announced"
+    DELIVERED = "delivered"
+    DELIVERY_FAILED = "delivery_failed"
 
 
 # A row has 400 KB in all. A job waits, is swept and is run in bounded steps; what a caller can
@@ -45,7 +49,10 @@ MOST_SWEEPS_NOTED = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step: `by` is the process that took it, `error` an error code, `detail` for people."""
+    """One step: `by` is the process that took it, `error` an error code, `detail` for people.
+
+    `until` is when what failed here may be tried again.
+    """
 
     name: StepName
     at: datetime
@@ -53,6 +60,7 @@ class Step:
     attempt: int | None = None
     error: str | None = None
     detail: str | None = None
+    until: datetime | None = None
 
 
 def unended_calls(timeline: Sequence[Step]) -> list[int]:

@@ -567,6 +567,7 @@ def announce_parts(**changes: Any) -> AnnounceParts:  # noqa: ANN401 - its field
         queue=MemoryDeliveryQueue(),
         clock=ManualClock(),
         log=RecordingLog(),
+        process="feed@test:1",
     )
     return replace(parts, **changes)
 
@@ -583,6 +584,7 @@ def deliver_parts(**changes: Any) -> DeliverParts:  # noqa: ANN401 - its fields
         schedule=SCHEDULE,
         url_lifetime=timedelta(hours=1),
         source="urn:longhaul:Test",
+        process="worker@test:1",
     )
     return replace(parts, **changes)
 

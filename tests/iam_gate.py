@@ -33,6 +33,7 @@ _S3_ACTIONS = {
     "PUT": "s3:PutObject",
     "DELETE": "s3:DeleteObject",
 }
+_BUCKET_ACTIONS = {"lifecycle": "s3:GetLifecycleConfiguration", "cors": "s3:GetBucketCORS"}
 _MODEL_ACTIONS = {
     "converse-stream": "bedrock:InvokeModelWithResponseStream",
     "invoke-with-response-stream": "bedrock:InvokeModelWithResponseStream",
@@ -138,8 +139,13 @@ class IamGate(FaultProxy):
             yield from _of_model(_MODEL_ACTIONS[operation], unquote(model))
         else:
             bucket, _, key = request.path.lstrip("/").partition("/")
-            action = _S3_ACTIONS[request.method] if key else "s3:ListBucket"
+            action = _S3_ACTIONS[request.method] if key else _bucket_action(request)
             yield Use(action=action, resource=f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
+
+
+def _bucket_action(request: web.Request) -> str:
+    asked = (action for name, action in _BUCKET_ACTIONS.items() if name in request.query)
+    return next(asked, "s3:ListBucket")
 
 
 def _of_model(action: str, model: str) -> Iterator[Use]:

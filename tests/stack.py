@@ -399,7 +399,7 @@ class System:
             program.wait_for(lambda: answers(f"{self.url}/readyz"), "web is ready")
         for process, event in (("worker", "worker_started"), ("feed", "feed_started")):
             if process in processes:
-                program.wait_for(lambda event=event: self.log_lines(event=event), event)  # type: ignore[misc] # mypy infers no lambda with a default
+                program.wait_for(lambda event=event: event in program.output, event)  # type: ignore[misc] # mypy infers no lambda with a default
 
 
 def honcho(processes: tuple[str, ...], *, environ: Mapping[str, str], log: Path) -> Program:

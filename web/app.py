@@ -6,9 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from werkzeug.exceptions import HTTPException
 
 from jobs.errors import LonghaulError
+from jobs.job import parse_job_id
 from web.asyncapi_routes import AsyncApiRoutes
 from web.caller import trace_of
 from web.console_routes import ConsoleRoutes
@@ -90,6 +92,7 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
     def begin() -> None:
         g.started_at = parts.clock.now()
         g.trace = trace_of(request.headers, parts)
+        _bind_to_lines(g.trace.id)
 
     def tell(error: Exception) -> Response:
         if (answer := own_answer_to(error, app)) is not None:
@@ -112,6 +115,16 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
     app.before_request(begin)
     app.register_error_handler(Exception, tell)
     app.after_request(finish)
+
+
+def _bind_to_lines(trace_id: str) -> None:
+    """Name the request's trace and job in each line that is written for it, ours or a library's.
+
+    A greenlet serves one request of its connection after another, so the last one's go first.
+    """
+    clear_contextvars()
+    job_id = parse_job_id(str((request.view_args or {}).get("job_id")))
+    bind_contextvars(trace_id=trace_id, **({} if job_id is None else {"job_id": job_id}))
 
 
 def _log_fault(error: Exception, parts: WebParts) -> None:

@@ -52,10 +52,14 @@ TIMELINE = {
         {
             "step": "accepted",
             "at": _TIMES["created_at"],
+            "after_ms": 0,
+            "took_ms": None,
+            "until": None,
             "by": "web@web-1:19227",
             "attempt": None,
             "error": None,
             "detail": None,
+            "delivery": None,
         }
     ],
 }

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import gunicorn.http.wsgi
 
+from adapters.logs import configure_logs
 from adapters.metrics_sharing import begin_sharing, check_port, end_sharing, forget_process
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
 from web.background import spawn
+from web.gunicorn_log import OneLog
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -62,6 +64,8 @@ forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 accesslog = None  # web/app.py tells of each request
 errorlog = "-"
+logger_class = OneLog
+configure_logs(_settings)
 loglevel = "info"
 
 

@@ -247,7 +247,10 @@ TIMELINE = Call(
     operation="get_timeline",
     tag=TAG,
     summary="Show a job's steps",
-    description="Each step with its time, process, attempt and error.",
+    description=(
+        "Each step with its time, durations, process, attempt and error; after a job's end also"
+        " when it was announced, and each of the last tries to tell a receiver."
+    ),
     parameters=(JOB_ID,),
     answers={
         200: Told(description="the steps so far", model=Timeline, example=examples.TIMELINE),

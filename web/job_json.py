@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.hops import hops_of
 from jobs.job import Inline, JobStatus, Stored
 from jobs.times import written_time
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from collections.abc import Sequence
+    from datetime import datetime
 
+    from jobs.delivery import Delivery
+    from jobs.hops import Hop
     from jobs.job import Job, JobError, Payload, Result, Usage
     from jobs.ports import Clock, ObjectStore
 
@@ -105,23 +110,13 @@ class JobWriter:
                 }
 
 
-def write_timeline(job: Job) -> dict[str, object]:
-    """Give each step with its time, attempt and error."""
+def write_timeline(job: Job, deliveries: Sequence[Delivery] = ()) -> dict[str, object]:
+    """Give each step with its time, what it took, its attempt and its error."""
     return {
         "id": job.id,
         "trace_id": job.trace.id,
         "status": job.status,
-        "steps": [
-            {
-                "step": step.name,
-                "at": written_time(step.at),
-                "by": step.by,
-                "attempt": step.attempt,
-                "error": step.error,
-                "detail": step.detail,
-            }
-            for step in job.timeline
-        ],
+        "steps": [_write_hop(hop) for hop in hops_of(job, deliveries)],
     }
 
 
@@ -154,6 +149,28 @@ def retry_after_seconds(job: Job, now: datetime) -> int | None:
 
 def _write_error(error: JobError) -> dict[str, object]:
     return {"code": error.code, "message": error.message, "retryable": error.retryable}
+
+
+def _write_hop(hop: Hop) -> dict[str, object]:
+    step, told = hop.step, hop.told
+    return {
+        "step": step.name,
+        "at": written_time(step.at),
+        "after_ms": _milliseconds(hop.after),
+        "took_ms": None if hop.took is None else _milliseconds(hop.took),
+        "until": written_time(step.until) if step.until else None,
+        "by": step.by,
+        "attempt": step.attempt,
+        "error": step.error,
+        "detail": step.detail,
+        "delivery": None
+        if told is None
+        else {"id": told.id, "kind": told.kind, "try": told.number, "status": told.status},
+    }
+
+
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 def _write_progress(job: Job) -> dict[str, object]:

@@ -11,6 +11,7 @@ from jobs.caller import Scope
 from jobs.cancel import cancel_job
 from jobs.delete import delete_job
 from jobs.errors import FieldProblem, InvalidRequest, JobNotFound
+from jobs.hops import may_have_been_told
 from jobs.job import Inline, JobStatus, Stored, parse_job_id
 from jobs.redrive import redrive_job
 from jobs.results import Form, get_own_job, payload_of
@@ -83,8 +84,10 @@ class JobRoutes:
         return response
 
     def show_timeline(self, job_id: str) -> Response:
-        """Show each step that the job has taken."""
-        return json_response(write_timeline(self._own_job(job_id)))
+        """Show each step that the job has taken, and each try to tell of its ends."""
+        job = self._own_job(job_id)
+        deliveries = self._parts.deliveries.of_job(job.id) if may_have_been_told(job) else ()
+        return json_response(write_timeline(job, deliveries))
 
     def cancel(self, job_id: str) -> Response:
         """Cancel the job; 202 where that ended it, 200 where it had ended before."""

@@ -50,19 +50,37 @@ class JobPage(Described):
     next_cursor: str | None
 
 
+class ToldObject(Described):
+    """Which delivery a step tells of; of a try its number, and the HTTP status it was answered."""
+
+    id: str
+    kind: DeliveryKind
+    try_: Annotated[Count | None, Field(alias="try")]
+    status: int | None
+
+
 class StepObject(Described):
-    """One step: `by` is the process that took it, `error` an error code, `detail` for people."""
+    """One step: `by` is the process that took it, `error` an error code, `detail` for people.
+
+    `after_ms` is the time since the step before, `took_ms` how long the call took that ended here:
+    the model's, since `invoked`, or a try of a delivery. `until` is when what failed may be, or
+    was, tried again.
+    """
 
     step: StepName
     at: Time
+    after_ms: Count
+    took_ms: Count | None
+    until: Time | None
     by: str
     attempt: Count | None
     error: str | None
     detail: str | None
+    delivery: ToldObject | None
 
 
 class Timeline(Described):
-    """What has happened to a job, in order."""
+    """What has happened to a job, in order: the row's steps and its deliveries'."""
 
     id: JobIdText
     trace_id: TraceIdText

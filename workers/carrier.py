@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.bring_home import bring_home
 from jobs.errors import Misconfigured, Unavailable
+from jobs.sketch import sketch
 
 if TYPE_CHECKING:
     from jobs.answer import KeptAnswers, LeftAnswers
@@ -41,5 +42,5 @@ class Carrier:
             except (Unavailable, Misconfigured) as error:
                 self._log.warning("carrier_waits", reason=str(error))
             except Exception as error:  # noqa: BLE001 - one bad file must not end all carrying
-                self._log.warning("carrier_broke", error=repr(error))
+                self._log.warning("carrier_broke", error=sketch(error))
             self._stop.wait(_EVERY_SECONDS)

@@ -10,10 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.claim import ClaimRefused
 from jobs.errors import MODEL_THROTTLED, ClaimLost, Misconfigured, Unavailable
 from jobs.job import Job, JobError
 from jobs.run import run_job
+from jobs.sketch import sketch
 from jobs.slots import Use
 
 if TYPE_CHECKING:
@@ -52,14 +55,15 @@ class Desk:
             self.pass_on(task)
             return Use.UNUSED
         try:
-            ended = run_job(task, self._parts)
+            with bound_contextvars(**_keys(task)):  # for lines of libraries, too
+                ended = run_job(task, self._parts)
         except ClaimLost:
             self._parts.log.info("run_fenced", **_keys(task))
         except (Unavailable, Misconfigured) as error:  # an operator may mend the latter
             self._parts.log.warning("run_unavailable", reason=str(error), **_keys(task))
             self._park(task, self._parts.clock.now() + _AGAIN)
         except Exception as error:  # noqa: BLE001 - a worker outlives any job
-            self._parts.log.warning("run_broke", error=repr(error), **_keys(task))
+            self._parts.log.warning("run_broke", error=sketch(error), **_keys(task))
         else:
             return self._note_end(task, ended)
         return Use.CALLED

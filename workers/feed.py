@@ -16,6 +16,7 @@ from jobs.announce import announce
 from jobs.dispatch import ChangeRecord, announcements_for, ends_in, is_too_old, tasks_for
 from jobs.errors import LeaseLost, LonghaulError, PositionLost, RecordUnreadable, Unavailable
 from jobs.shards import Checkpoint
+from jobs.sketch import sketch
 from workers.patient_reader import PatientReader
 from workers.rejections import Rejections
 
@@ -110,7 +111,7 @@ class Feed:
                 self._stop.wait(_PAUSE_SECONDS)
                 continue
             except Exception as error:  # noqa: BLE001 - one surprise must not end all feeding
-                self._parts.log.warning("feed_broke", error=repr(error))
+                self._parts.log.warning("feed_broke", error=sketch(error))
                 self._stop.wait(_PAUSE_SECONDS)
                 continue
             # AWS allows so many reads of a shard a second, nudged or not.

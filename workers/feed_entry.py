@@ -165,6 +165,7 @@ def _announcing(adapters: FeedAdapters, queues: Queues) -> AnnounceParts:
         queue=queues.deliveries,
         clock=adapters.clock,
         log=adapters.log,
+        process=adapters.process,
     )
 
 

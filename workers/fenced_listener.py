@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from jobs.sketch import sketch
+
 if TYPE_CHECKING:
     from jobs.fenced import FencedSource
     from jobs.ports import Log
@@ -32,7 +34,7 @@ class FencedListener:
             try:
                 self._source.listen(self._leases.look_at)
             except Exception as error:  # noqa: BLE001 - no cancel would be heard of in time without it
-                self._log.warning("fenced_listener_broke", error=repr(error))
+                self._log.warning("fenced_listener_broke", error=sketch(error))
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return

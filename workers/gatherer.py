@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jobs.dispatch import divided_ends_in, part_ends_in
 from jobs.errors import JobNotFound, Misconfigured, Unavailable
 from jobs.gather import GatherParts, end_parts_of, gather_part
+from jobs.sketch import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,4 +51,4 @@ class Gatherer:
         except (Unavailable, Misconfigured):
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            self.parts.log.warning("parts_passed_over", job_id=job_id, reason=repr(error))
+            self.parts.log.warning("parts_passed_over", job_id=job_id, reason=sketch(error))

@@ -17,7 +17,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, LonghaulError, Unavailable
+from jobs.sketch import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +61,8 @@ class RenewingLeases:
         if (run_by := claim.job.run_by) is not None:
             self._timers.call_at(run_by, _weakly(lease.pass_deadline))
         try:
-            yield lease
+            with bound_contextvars(attempt=claim.attempt):  # for lines of libraries, too
+                yield lease
         finally:
             lease.end()
             with self._lock:
@@ -97,7 +101,7 @@ class RenewingLeases:
         except ClaimLost:
             return
         except Exception as error:  # noqa: BLE001 - see above
-            self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
+            self._log.warning("renewal_failed", reason=sketch(error), **_keys(lease.claim))
 
     def _renew(self, lease: KeptLease) -> None:
         if lease.is_over:
@@ -107,10 +111,14 @@ class RenewingLeases:
         except ClaimLost:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the next renewal may work
-            self._log.warning("renewal_failed", job_id=lease.claim.job_id, reason=repr(error))
+            self._log.warning("renewal_failed", reason=sketch(error), **_keys(lease.claim))
             self._timers.call_after(_TRY_AGAIN, lambda: self._pool.submit(self._renew, lease))
         else:
             self._schedule(lease)
+
+
+def _keys(claim: Claim) -> dict[str, object]:
+    return {"job_id": claim.job_id, "attempt": claim.attempt, "trace_id": claim.job.trace.id}
 
 
 def _is_of(claim: Claim, fenced: Fenced) -> bool:
@@ -173,7 +181,7 @@ class KeptLease:
         try:
             self.renew()
         except Unavailable as error:
-            self._log.warning("renewal_failed", job_id=self.claim.job_id, reason=str(error))
+            self._log.warning("renewal_failed", reason=str(error), **_keys(self.claim))
 
     def renew(self) -> None:
         """Renew once. Raises ClaimLost, Unavailable."""
@@ -221,8 +229,7 @@ class KeptLease:
         self._log.info(
             "run_must_end",
             reason=reason.code,
-            job_id=self.claim.job_id,
-            trace_id=self.claim.job.trace.id,
+            **_keys(self.claim),
         )
         if break_off is not None:
             break_off()

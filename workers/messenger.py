@@ -10,8 +10,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.deliver import deliver
 from jobs.errors import LonghaulError
+from jobs.sketch import sketch
 
 if TYPE_CHECKING:
     from jobs.deliver import DeliverParts
@@ -32,7 +35,7 @@ class Messenger:
     def take(self, key: DeliveryKey) -> bool:
         """Deliver soon, if there is room, and say whether there is; never waits."""
         if self._closed.is_set() or not self._room.acquire(blocking=False):
-            self._parts.log.info("delivery_left_to_sweep", job_id=key.job, delivery_id=key.delivery)
+            self._parts.log.info("delivery_left_to_sweep", **_keys(key))
             return False
         self._pool.submit(self._run, key)
         return True
@@ -44,15 +47,16 @@ class Messenger:
 
     def _run(self, key: DeliveryKey) -> None:
         try:
-            if not self._closed.is_set():
-                deliver(key, self._parts)
+            with bound_contextvars(**_keys(key)):  # for lines of libraries, too
+                if not self._closed.is_set():
+                    deliver(key, self._parts)
         except LonghaulError as error:
-            self._parts.log.warning(
-                "delivery_waits", reason=str(error), job_id=key.job, delivery_id=key.delivery
-            )
+            self._parts.log.warning("delivery_waits", reason=str(error), **_keys(key))
         except Exception as error:  # noqa: BLE001 - a worker outlives any delivery
-            self._parts.log.warning(
-                "delivery_broke", error=repr(error), job_id=key.job, delivery_id=key.delivery
-            )
+            self._parts.log.warning("delivery_broke", error=sketch(error), **_keys(key))
         finally:
             self._room.release()
+
+
+def _keys(key: DeliveryKey) -> dict[str, str]:
+    return {"job_id": key.job, "delivery_id": key.delivery, "trace_id": key.trace}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import Unavailable
 from jobs.rejected import RejectedRecord
+from jobs.sketch import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,12 +65,12 @@ class Rejections:
         now = self._clock.now()
         since = self._refused.setdefault(record.id, now)
         if now - since < _PATIENCE:
-            self._log.warning("rejection_waits", rejected_id=record.id, reason=repr(error))
+            self._log.warning("rejection_waits", rejected_id=record.id, reason=sketch(error))
             return False
         del self._refused[record.id]
         self._log.warning(
             "record_passed_over",
-            refusal=repr(error),
+            refusal=sketch(error),
             stream=record.stream,
             event_id=record.record.event_id,
             changed_at=record.record.at and record.record.at.isoformat(),

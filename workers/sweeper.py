@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs.census import MOST_COUNTED
 from jobs.errors import LonghaulError, Misconfigured, Unavailable
+from jobs.sketch import sketch
 from jobs.sweep import BATCH, sweep
 from jobs.sweep_deliveries import BATCH_OF_DELIVERIES, sweep_deliveries
 from workers.shard_keeper import KEEP_EVERY
@@ -122,6 +123,6 @@ class Sweeper:
                 self._parts.log.warning("sweep_waits", reason=str(error))
                 self._stop.wait(_GRACE_SECONDS)
             except Exception as error:  # noqa: BLE001 - one bad row must not end all sweeping
-                self._parts.log.warning("sweep_broke", error=repr(error))
+                self._parts.log.warning("sweep_broke", error=sketch(error))
             self._stop.wait(self._pause.total_seconds())
         self._lease.release()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from structlog.contextvars import bound_contextvars
+
 from jobs.errors import InvalidRequest
 from workers.messages import (
     ANNOUNCE_TASK,
@@ -30,7 +32,9 @@ def register_tasks(celery: Celery, turnstile: Turnstile, messenger: Messenger, l
     def run(self: CeleryTask[..., None], /, job_id: object, **fields: str) -> None:
         headers = headers_of(vars(self.request))
         try:
-            turnstile.enter(read_message(job_id, Message(fields=fields, headers=headers)))
+            task = read_message(job_id, Message(fields=fields, headers=headers))
+            with bound_contextvars(job_id=task.job_id, trace_id=task.trace.id):
+                turnstile.enter(task)
         except InvalidRequest as error:
             log.warning("task_unreadable", reason=str(error))
 

@@ -11,6 +11,8 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.sketch import sketch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -52,7 +54,7 @@ class Timers:
             try:
                 call()
             except Exception as error:  # noqa: BLE001 - one bad call must not end the others
-                self._log.warning("timer_call_failed", error=repr(error))
+                self._log.warning("timer_call_failed", error=sketch(error))
 
     def _wait_for_next(self) -> Callable[[], object]:
         with self._changed:

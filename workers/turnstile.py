@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from jobs.sketch import sketch
 from jobs.slots import Use
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Turnstile:
                     self._slots.keep(self._in_use())
                 wait = self._let_through()
             except Exception as error:  # noqa: BLE001 - a worker that stops calling up starves all
-                self._log.warning("turnstile_broke", error=repr(error))
+                self._log.warning("turnstile_broke", error=sketch(error))
                 wait = _IDLE_SECONDS
             self._look.wait(wait)
             self._look.clear()

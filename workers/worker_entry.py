@@ -13,6 +13,7 @@ from adapters.standing import WorkerStanding
 from adapters.wiring import (
     check_all_resources,
     open_deliver_parts,
+    open_drain_source,
     open_fenced_source,
     open_slots,
     open_worker_parts,
@@ -22,6 +23,7 @@ from workers.broker import ANNOUNCE_QUEUE, RUN_QUEUE, CeleryTaskQueue, make_cele
 from workers.carrier import Carrier
 from workers.desk import Desk
 from workers.drain import Drain
+from workers.drain_listener import DrainListener
 from workers.fenced_listener import FencedListener
 from workers.leases import RenewingLeases
 from workers.messenger import Messenger
@@ -65,6 +67,7 @@ def main() -> None:
     worker_shutting_down.connect(drain.begin, weak=False)
     room = settings.worker_concurrency
     metrics.watch_worker(lambda: WorkerStanding(running=turnstile.running, room=room))
+    DrainListener(source=open_drain_source(settings), log=log).start()
     turnstile.start()
     log.info("worker_started", worker=parts.worker, concurrency=settings.worker_concurrency)
     try:

@@ -56,7 +56,19 @@
  * @property {string} id
  * @property {string} trace_id
  * @property {JobStatus} status
- * @property {Array<{step: string, at: string, by: string, attempt: number | null, error: string | null, detail: string | null}>} steps
+ * @property {Step[]} steps
+ *
+ * @typedef {object} Step
+ * @property {string} step
+ * @property {string} at
+ * @property {number} after_ms Since the step before.
+ * @property {number | null} took_ms How long the call took that ended here.
+ * @property {string | null} until When what failed may be, or was, tried again.
+ * @property {string} by The process that took it.
+ * @property {number | null} attempt
+ * @property {string | null} error
+ * @property {string | null} detail
+ * @property {{id: string, kind: string, try: number | null, status: number | null} | null} delivery Which one it tells of.
  *
  * @typedef {Record<string, any>} Delivery As docs/api.md has it under Webhooks.
  *

@@ -109,7 +109,9 @@ def a_delivery(kind: DeliveryKind, port: int) -> Delivery:
         DeliveryKind.WEBHOOK: f"http://127.0.0.1:{port}/hook",
         DeliveryKind.APIGATEWAY: CONNECTION,
     }
-    return Delivery.of(event, Receiver(kind=kind, address=addresses.get(kind)), now=NOW)
+    return Delivery.of(
+        event, Receiver(kind=kind, address=addresses.get(kind)), now=NOW, by="feed@test:1"
+    )
 
 
 def tell(kind: DeliveryKind, place: Place) -> Answered:

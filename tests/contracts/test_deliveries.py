@@ -69,7 +69,7 @@ def a_delivery(
         attempt=2,
         error=REFUSED,
     )
-    return Delivery.of(event, receiver, now=START)
+    return Delivery.of(event, receiver, now=START, by="feed@test:1")
 
 
 def added(table: Table) -> Delivery:
@@ -189,7 +189,7 @@ def test_of_claimants_that_race_one_gets_it(table: Table) -> None:
 )
 def test_what_is_settled_as_over_is_never_due_again(table: Table, state: DeliveryState) -> None:
     claimed = claim(table, added(table))
-    noted = Try(number=1, at=START, took=timedelta(seconds=1.5), status=200, error=None)
+    noted = Try(number=1, at=START, took=timedelta(seconds=1.5), status=200, error=None, by="w@a:1")
     over = replace(claimed.delivery, state=state, not_before=None, due_at=None, log=(noted,))
 
     table.settle(claimed, over)

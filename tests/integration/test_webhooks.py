@@ -119,6 +119,15 @@ def test_a_receiver_that_refuses_and_a_redis_that_restarts_still_give_one_effect
         assert set(receiver.ids) == {delivery["event_id"]}
         assert [one["status"] for one in delivery["log"]] == receiver.statuses
         assert delivery["next_try_at"] is None
+        timeline = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").json()["steps"]
+        steps = timeline[[step["step"] for step in timeline].index("announced") :]
+        assert [step["step"] for step in steps] == [
+            "announced",
+            *["delivery_failed"] * REFUSALS,
+            "delivered",
+        ]
+        assert [step["by"].partition("@")[0] for step in steps] == ["feed", *["worker"] * 5]
+        assert all(step["until"] and step["took_ms"] >= 0 for step in steps[1:-1])
 
         where = f"{system.url}/v1/jobs/{job_id}/deliveries/{delivery['event_id']}/replay"
         assert http.post(where).status_code == 202

@@ -49,6 +49,7 @@ STEPS = st.builds(
     attempt=st.none() | COUNTS,
     error=st.none() | st.text(),
     detail=st.none() | st.text(),
+    until=st.none() | TIMES,
 )
 TRACES = st.builds(
     lambda epoch, unique, parent, sampled: Trace(

@@ -106,7 +106,9 @@ def announcer(*secrets: str, seconds: float = 5) -> WebhookAnnouncer:
 def a_delivery(url: str) -> Delivery:
     event = terminal_event(a_job(status=JobStatus.COMPLETED, ended_at=NOW, seq=1_000_002))
     assert event is not None
-    return Delivery.of(event, Told(kind=DeliveryKind.WEBHOOK, address=url), now=NOW)
+    return Delivery.of(
+        event, Told(kind=DeliveryKind.WEBHOOK, address=url), now=NOW, by="feed@test:1"
+    )
 
 
 def test_the_reference_library_accepts_what_is_sent() -> None:

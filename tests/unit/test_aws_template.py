@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adapters import schema
+from adapters.checks_rights import Role, rights_of
 from adapters.schema import STREAM_VIEW, TTL_ATTRIBUTE, bucket_cors, bucket_lifecycle, jobs_table
 from adapters.settings import Settings
 from tests.cloudformation import Template, read_template
@@ -240,3 +241,29 @@ def test_each_alarm_watches_a_table_of_ours_or_the_default_model() -> None:
     assert watched["GlobalSecondaryIndexName"] == indexes
     assert watched["ModelId"] == {Settings.model_fields["default_model"].default}
     assert watched["StreamLabel"] == {"2026-01-01"}
+
+
+@pytest.mark.parametrize("role", list(Role), ids=str)
+def test_the_doctor_tries_what_the_policies_grant(role: Role) -> None:
+    granted = set()
+    for statement in WHOLE.statements(role.value.title()):
+        actions, resources = statement["Action"], statement["Resource"]
+        for action in [actions] if isinstance(actions, str) else actions:
+            for resource in [resources] if isinstance(resources, str) else resources:
+                granted.add((action.partition(":")[2], named(resource)))
+
+    tried = {(right.action, right.on) for right in rights_of(role, "Acme_Jobs")}
+
+    untried = {"DescribeTable", "ListBucket"}  # looked at by whoever runs it
+    elsewhere = ("InvokeModel", "InvokeModelWithResponseStream", "DescribeEventBus", "PutEvents")
+    assert tried == {one for one in granted if one[0] not in {*untried, *elsewhere}}
+
+
+def named(resource: str) -> str:
+    """Name a resource as the doctor does."""
+    kind = resource.rpartition(":")[2]
+    if "/stream/" in kind:
+        return "stream"
+    if kind.startswith("table/"):
+        return kind.removeprefix("table/").replace("/index/", "/")
+    return kind.partition("/")[2].removesuffix("*")

@@ -297,7 +297,7 @@ def test_jobs_are_listed_in_columns_or_as_json(user: User) -> None:
                     "steps": [{"step": "accepted", "at": "2026-11-24T20:00:00Z", "by": "web@a:1"}],
                 },
             ),
-            "accepted  0.000 s  -        web@a:1",
+            "accepted  0.000 s  -     -        web@a:1",
         ),
         (
             "deliveries",

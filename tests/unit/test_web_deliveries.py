@@ -28,7 +28,7 @@ def told(world: World) -> Delivery:
     job_id = JobId(world.submit(webhook=HOOK)["id"])
     announcement = announcement_of(world.complete(job_id))
     assert announcement is not None
-    delivery = Delivery.of(announcement.event, announcement.receivers[0], now=NOW)
+    delivery = Delivery.of(announcement.event, announcement.receivers[0], now=NOW, by="feed@test:1")
     world.deliveries.add(delivery)
     return delivery
 
@@ -93,6 +93,22 @@ def test_a_jobs_deliveries_are_shown_to_its_owner_only() -> None:
     }
     assert world.client.get(where, headers=BOB).status_code == 404
     assert world.client.get("/v1/jobs/nonsense/deliveries", headers=ADA).status_code == 404
+
+
+def test_a_jobs_timeline_goes_on_with_its_deliveries() -> None:
+    world = World(webhooks=SIGNED)
+    delivery = told(world)
+
+    answer = world.client.get(f"/v1/jobs/{delivery.event.job}/timeline", headers=ADA)
+
+    last = answer.get_json()["steps"][-1]
+    assert (last["step"], last["by"]) == ("announced", "feed@test:1")
+    assert last["delivery"] == {
+        "id": delivery.id,
+        "kind": "webhook",
+        "try": None,
+        "status": None,
+    }
 
 
 def test_a_replay_makes_a_delivery_due_now() -> None:
@@ -166,7 +182,7 @@ def test_each_kind_is_shown_and_replayed_by_its_own_id() -> None:
     announcement = announcement_of(world.complete(job_id))
     assert announcement is not None
     for receiver in announcement.receivers:
-        world.deliveries.add(Delivery.of(announcement.event, receiver, now=NOW))
+        world.deliveries.add(Delivery.of(announcement.event, receiver, now=NOW, by="feed@test:1"))
     world.clock.advance(timedelta(hours=1))
     where = f"/v1/jobs/{job_id}/deliveries"
 

@@ -206,7 +206,9 @@ def some_deliveries(deliveries: MemoryDeliveries, count: int) -> list[Delivery]:
     for number in range(count):
         announcement = announcement_of(ended(id=JobId(f"job_{number:026d}")))
         assert announcement is not None
-        delivery = Delivery.of(announcement.event, announcement.receivers[0], now=NOW)
+        delivery = Delivery.of(
+            announcement.event, announcement.receivers[0], now=NOW, by="feed@test:1"
+        )
         deliveries.add(delivery)
         made.append(delivery)
     return made

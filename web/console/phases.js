@@ -3,7 +3,7 @@
  *
  * @import { Timeline } from "/static/longhaul/types.js"
  *
- * @typedef {"queued" | "prepared" | "waited" | "wrote" | "parts" | "backed-off" | "stored"} PhaseKind
+ * @typedef {"queued" | "prepared" | "waited" | "wrote" | "parts" | "backed-off" | "stored" | "told"} PhaseKind
  *
  * @typedef {object} Phase
  * @property {PhaseKind} kind
@@ -15,6 +15,8 @@
  *
  * @typedef {{label: string, phases: Phase[]}} Row Phases that follow each other without anything between.
  */
+
+const SHORTEST_DELIVERIES_MS = 10_000;
 
 /** Which phase a step begins. @type {Record<string, PhaseKind | null>} */
 const BEGINS = {
@@ -73,6 +75,41 @@ export function rowsOf(phases) {
   return rows;
 }
 
+/**
+ * Give a row for each delivery of the job's end: its tries, and the waits between them. They may go on for days after
+ * the job, so they are shown for as long again as the job took, and at least for some seconds.
+ *
+ * @param {Timeline["steps"]} steps
+ * @param {Phase[]} phases The job's own.
+ * @param {number} now
+ * @returns {Row[]}
+ */
+export function deliveryRowsOf(steps, phases, now) {
+  const first = phases[0];
+  const last = phases.at(-1);
+  if (!first || !last) return [];
+  const shown = last.to + Math.max(SHORTEST_DELIVERIES_MS, last.to - first.from);
+  /** @type {Map<string, Row>} */
+  const rows = new Map();
+  for (const { step, at, took_ms, until, error, delivery } of steps) {
+    if (delivery === null || step === "announced") continue;
+    const ended = Date.parse(at);
+    const began = ended - (took_ms ?? 0);
+    if (began > shown) continue;
+    const row = rows.get(delivery.id) ?? { label: DELIVERIES[delivery.kind] ?? delivery.kind, phases: [] };
+    rows.set(delivery.id, row);
+    row.phases.push({ kind: "told", attempt: delivery.try, from: began, to: Math.min(ended, shown), isOpen: false, error });
+    if (until === null || ended > shown) continue;
+    const next = Date.parse(until);
+    const isOpen = next > now;
+    row.phases.push({ kind: "backed-off", attempt: null, from: ended, to: Math.min(next, shown), isOpen, error: null });
+  }
+  return [...rows.values()];
+}
+
+/** @type {Record<string, string>} */
+const DELIVERIES = { webhook: "Webhook", eventbridge: "EventBridge", iot: "IoT", apigateway: "API GW" };
+
 /** @param {Phase} phase */
 function labelOf({ kind, attempt }) {
   switch (kind) {
@@ -89,6 +126,8 @@ function labelOf({ kind, attempt }) {
       return "Back-off";
     case "stored":
       return "Stored";
+    case "told":
+      return "Told";
   }
 }
 
@@ -101,4 +140,5 @@ export const PHASE_WORDS = {
   parts: "reading the parts",
   "backed-off": "waiting for the next attempt",
   stored: "being stored",
+  told: "telling the receiver",
 };

@@ -1,6 +1,7 @@
+import { isTerminalStatus } from "/static/longhaul/longhaul.js";
 import { byId, h } from "./dom.js";
 import { drawTimeline } from "./timeline_picture.js";
-import { duration } from "./words.js";
+import { duration, shortTime } from "./words.js";
 
 /**
  * @import { Jobs } from "/static/longhaul/jobs.js"
@@ -9,6 +10,8 @@ import { duration } from "./words.js";
 
 const REREAD_MS = 400; // several things happen at once, such as a claim and a call
 const REDRAWN_MS = 1000;
+const TOLD_WITHIN_MS = 3000; // after a job's end, which no event follows, its receivers are told
+const LONGEST_WAIT_MS = 60_000; // for a try to tell one
 
 /** A job's steps as a picture and as a table. */
 export class Timeline {
@@ -25,6 +28,9 @@ export class Timeline {
   /** @type {Jobs | null} */
   #jobs = null;
   #jobId = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} When a delivery may have been tried. */
+  #later;
+  #hasLookedAgain = false;
 
   constructor() {
     new ResizeObserver(() => this.#draw()).observe(this.#picture);
@@ -39,6 +45,7 @@ export class Timeline {
     this.#jobs = jobs;
     this.#jobId = jobId;
     this.#steps = [];
+    this.#hasLookedAgain = false;
     this.#show();
     this.#ticking = setInterval(() => this.#draw(), REDRAWN_MS);
     this.reread();
@@ -46,6 +53,7 @@ export class Timeline {
 
   close() {
     clearTimeout(this.#soon);
+    clearTimeout(this.#later);
     this.#soon = undefined;
     clearInterval(this.#ticking);
     this.#reading?.abort();
@@ -66,24 +74,38 @@ export class Timeline {
       if (!read || signal.aborted) return;
       this.#steps = read.steps;
       this.#show();
+      this.#lookLater(read);
     } catch {
       // what is shown stays; a job that cannot be read says so itself
     }
+  }
+
+  /** @param {Steps} read */
+  #lookLater({ status, steps }) {
+    clearTimeout(this.#later);
+    if (!isTerminalStatus(status)) return;
+    const now = Date.now();
+    const waits = steps.flatMap(({ until }) => (until ? [Date.parse(until) + REDRAWN_MS - now] : []));
+    const next = waits.filter((wait) => wait > 0 && wait < LONGEST_WAIT_MS);
+    if (!this.#hasLookedAgain) next.push(TOLD_WITHIN_MS);
+    this.#hasLookedAgain = true;
+    if (next.length > 0) this.#later = setTimeout(() => void this.#read(), Math.min(...next));
   }
 
   #show() {
     this.#draw();
     const start = Date.parse(this.#steps[0]?.at ?? "");
     this.#table.replaceChildren(
-      ...this.#steps.map(({ step, at, attempt, by, error, detail }) =>
+      ...this.#steps.map(({ step, at, took_ms, attempt, by, error, detail, until, delivery }) =>
         h(
           "tr",
           {},
           h("th", { scope: "row" }, step.replaceAll("_", " ")),
           h("td", { class: "number" }, duration(Date.parse(at) - start)),
-          h("td", { class: "number" }, attempt ?? "–"),
+          h("td", { class: "number" }, took_ms === null ? "–" : duration(took_ms)),
+          h("td", { class: "number" }, attempt ?? delivery?.try ?? "–"),
           h("td", {}, by),
-          h("td", {}, [error, detail].filter(Boolean).join(": ") || "–"),
+          h("td", {}, [error, detail, until && `until ${shortTime(until)}`].filter(Boolean).join(": ") || "–"),
         ),
       ),
     );

@@ -1,5 +1,5 @@
 import { s } from "./dom.js";
-import { PHASE_WORDS, phasesOf, rowsOf } from "./phases.js";
+import { PHASE_WORDS, deliveryRowsOf, phasesOf, rowsOf } from "./phases.js";
 import { duration } from "./words.js";
 
 /**
@@ -25,11 +25,10 @@ const MOST_ROWS = 40;
  */
 export function drawTimeline(steps, now, width) {
   const phases = phasesOf(steps, now);
-  const rows = rowsOf(phases).slice(-MOST_ROWS);
+  const rows = [...rowsOf(phases), ...deliveryRowsOf(steps, phases, now)].slice(-MOST_ROWS);
   const first = rows[0]?.phases[0];
-  const last = phases.at(-1);
-  if (!first || !last) return null;
-  const span = Math.max(1, last.to - first.from);
+  if (!first) return null;
+  const span = Math.max(1, ...rows.flatMap((row) => row.phases).map((phase) => phase.to - first.from));
   const scale = Math.max(40, width - LABEL - FIGURE) / span;
   const height = rows.length * ROW + AXIS;
   const words = inWords(rows, span);

@@ -50,6 +50,7 @@ from longhaul_client.models import (
     JobStatus,
     Result,
     Step,
+    StepDelivery,
     Timeline,
     Usage,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Retry",
     "SettingWrong",
     "Step",
+    "StepDelivery",
     "StreamGap",
     "Text",
     "TextChange",

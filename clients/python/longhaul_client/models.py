@@ -140,8 +140,22 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StepDelivery:
+    """Which delivery a step tells of; of a try its number, and the HTTP status it was answered."""
+
+    id: str
+    kind: str
+    number: int | None
+    status: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step of a timeline; `by` is the process that took it."""
+    """One step of a timeline; `by` is the process that took it.
+
+    `after` is the time since the step before, `took` how long the call took that ended here.
+    `until` is when what failed may be, or was, tried again.
+    """
 
     step: str
     at: datetime
@@ -149,6 +163,10 @@ class Step:
     attempt: int | None
     error: str | None
     detail: str | None
+    after: timedelta | None = None
+    took: timedelta | None = None
+    until: datetime | None = None
+    delivery: StepDelivery | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,17 +182,7 @@ class Timeline:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read the contract's timeline."""
-        steps = tuple(
-            Step(
-                step=one["step"],
-                at=datetime.fromisoformat(one["at"]),
-                by=one.get("by") or "",
-                attempt=one.get("attempt"),
-                error=one.get("error"),
-                detail=one.get("detail"),
-            )
-            for one in value["steps"]
-        )
+        steps = tuple(_read_step(one) for one in value["steps"])
         return cls(
             id=value["id"],
             status=value["status"],
@@ -266,3 +274,28 @@ class Offer:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read the contract's offer of an upload."""
         return cls(upload_id=value["upload_id"], url=value["url"], headers=dict(value["headers"]))
+
+
+def _read_step(value: Mapping[str, Any]) -> Step:
+    return Step(
+        step=value["step"],
+        at=datetime.fromisoformat(value["at"]),
+        by=value.get("by") or "",
+        attempt=value.get("attempt"),
+        error=value.get("error"),
+        detail=value.get("detail"),
+        after=optional(_read_milliseconds, value.get("after_ms")),
+        took=optional(_read_milliseconds, value.get("took_ms")),
+        until=optional(datetime.fromisoformat, value.get("until")),
+        delivery=optional(_read_step_delivery, value.get("delivery")),
+    )
+
+
+def _read_step_delivery(value: Mapping[str, Any]) -> StepDelivery:
+    return StepDelivery(
+        id=value["id"], kind=value["kind"], number=value.get("try"), status=value.get("status")
+    )
+
+
+def _read_milliseconds(value: float) -> timedelta:
+    return timedelta(milliseconds=value)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # group: a function that takes argparse's subparsers. Each of its parsers sets `runner`, which takes
 # the parsed options and gives the exit status.
 GROUP = "longhaul.commands"
+# A verb for one job may have a plural for operators, `<verb>-many`; by this option it is meant.
+_PLURALS = {"redrive": "--failed-since"}
 # A person waits at the terminal: a server that is not there is to be told soon.
 _RETRY = Retry(tries=4)
 _LISTED = 20
@@ -45,9 +47,12 @@ def main(
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
     named = next((word for word in words if not word.startswith("-")), None)
-    if named not in commands.choices:  # whose modules may take a second to import
+    is_plural = named in _PLURALS and any(word.startswith(_PLURALS[named]) for word in words)
+    if is_plural or named not in commands.choices:  # whose modules may take a second to import
         for add_commands in _installed() if others is None else others:
             add_commands(commands)
+    if is_plural and named is not None and f"{named}-many" in commands.choices:
+        words[words.index(named)] = f"{named}-many"
     options = parser.parse_args(words)
     try:
         status: int = options.runner(options)

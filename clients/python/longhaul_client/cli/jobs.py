@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from longhaul_client.cli.screen import Screen
     from longhaul_client.client import Longhaul
-    from longhaul_client.models import Job
+    from longhaul_client.models import Job, Step
 
 _COLOURS: Mapping[str, str] = {
     JobStatus.COMPLETED: "green",
@@ -110,7 +110,7 @@ def delete(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exi
 
 
 def timeline(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exit:
-    """Show each step of a job, in seconds after the first."""
+    """Show each step of a job, in seconds after the first, and what the calls took."""
     told = client.jobs.timeline(options.id)
     if options.json:
         screen.json(told.raw)
@@ -119,13 +119,16 @@ def timeline(client: Longhaul, screen: Screen, options: argparse.Namespace) -> E
         (
             step.step,
             f"{(step.at - told.steps[0].at).total_seconds():.3f} s",
-            "-" if step.attempt is None else str(step.attempt),
+            "-" if step.took is None else f"{step.took.total_seconds():.3f} s",
+            _which(step),
             step.by,
-            " ".join(filter(None, (step.error, step.detail))),
+            " ".join(filter(None, (step.error, step.detail, _until(step)))),
         )
         for step in told.steps
     ]
-    _show(screen, [("STEP", "AFTER", "ATTEMPT", "BY", ""), *rows])
+    _show(screen, [("STEP", "AFTER", "TOOK", "ATTEMPT", "BY", ""), *rows])
+    if told.trace_id is not None:
+        screen.line(f"trace {told.trace_id}")
     return Exit.DONE
 
 
@@ -143,6 +146,16 @@ def deliveries(client: Longhaul, screen: Screen, options: argparse.Namespace) ->
         ]
         _show(screen, [("ID", "KIND", "EVENT", "STATE", "TRIES", "NEXT TRY"), *rows])
     return Exit.DONE
+
+
+def _which(step: Step) -> str:
+    if step.delivery is not None and step.delivery.number is not None:
+        return f"try {step.delivery.number}"
+    return "-" if step.attempt is None else str(step.attempt)
+
+
+def _until(step: Step) -> str | None:
+    return None if step.until is None else f"(until {_time(step.until)})"
 
 
 def _show_state(screen: Screen, job: Job, *, as_json: bool) -> Exit:

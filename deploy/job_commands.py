@@ -1,0 +1,232 @@
+"""The operator's commands on all users' jobs: `jobs --stuck` and `redrive --failed-since`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from adapters.clock import SystemClock
+from adapters.settings import read_settings
+from adapters.wiring import open_finder, open_redrive_parts
+from jobs.errors import InvalidRequest, JobNotFound, NotRedrivable
+from jobs.find import look_at
+from jobs.job import UserId
+from jobs.redrive import redrive_job
+from jobs.times import written_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from jobs.find import Ended, Found, Size, Stuck
+    from jobs.redrive import RedriveParts
+
+_NOT_ALL = 1  # exit status: some are stuck, or could not be redriven
+_SPAN = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LISTED = 50
+_MOST_LISTED = 1000
+_UNIT_BYTES = 8192  # an eventually consistent scan reads 4 KB for half a unit
+
+
+def add_jobs(jobs: argparse.ArgumentParser) -> None:
+    """Add what `longhaul jobs` takes."""
+    jobs.add_argument("--stuck", action="store_true", required=True, help="those that do not end")
+    jobs.add_argument(
+        "--older-than",
+        type=_span,
+        default=timedelta(minutes=10),
+        metavar="TIME",
+        help="accepted, or redriven, so long ago: 30s, 10m, 2h, 1d (default 10m)",
+    )
+    jobs.add_argument("--limit", type=_limit, default=_LISTED, help=f"default {_LISTED}")
+    jobs.add_argument("--json", action="store_true", help="write JSON")
+    jobs.set_defaults(name="jobs", run=_jobs)
+
+
+def add_bulk_redrive(redrive: argparse.ArgumentParser) -> None:
+    """Add what `longhaul redrive --failed-since` takes."""
+    redrive.add_argument(
+        "--failed-since",
+        type=_span,
+        required=True,
+        metavar="TIME",
+        help="those that have failed or expired within it: 30m, 2h, 1d",
+    )
+    redrive.add_argument("--error", metavar="CODE", help="only those with this error")
+    redrive.add_argument("--user", help="only this user's, which are found by an index")
+    redrive.add_argument("--limit", type=_limit, help="so many at most")
+    redrive.add_argument("--dry-run", action="store_true", help="only say which")
+    redrive.add_argument("--yes", action="store_true", help="do not ask")
+    redrive.add_argument("--json", action="store_true", help="write a line of JSON each")
+    redrive.set_defaults(name="redrive", run=_redrive)
+
+
+def _span(text: str) -> timedelta:
+    found = _SPAN.fullmatch(text)
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError("must be such as 30s, 10m, 2h or 1d")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_LISTED):
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MOST_LISTED}")
+    return int(text)
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    settings, now = read_settings(os.environ), SystemClock().now()
+    before = now - options.older_than
+    found = open_finder(settings).find_open(before, now=now, limit=options.limit)
+    stuck = [look_at(job, now) for job in found.jobs]
+    if options.json:
+        written = [_whole(one, now) for one in stuck]
+        _write(json.dumps({"jobs": written, "is_whole": found.is_whole}, indent=2))
+    else:
+        _write("\n".join(_table(stuck, found, now)))
+    return _NOT_ALL if stuck else 0
+
+
+def _table(stuck: Sequence[Stuck], found: Found, now: datetime) -> Iterator[str]:
+    if not stuck:
+        yield "no stuck jobs" if found.is_whole else "none among those looked at; there are more"
+        return
+    rows = [
+        ("JOB", "STATE", "AGE", "ATTEMPT", "LAST STEP", "HOLDER", "USER", "WHY"),
+        *(
+            (
+                one.job.id if one.job.part is None else f"{one.job.id} (of {one.job.part.job})",
+                str(one.job.status),
+                _age(now - one.since),
+                f"{one.job.attempt}/{one.job.max_attempts}",
+                str(one.last_step),
+                one.holder or "-",
+                str(one.job.user),
+                one.why,
+            )
+            for one in stuck
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield _printable("  ".join(cells).rstrip())
+    if not found.is_whole:
+        yield "there are more: --limit"
+
+
+def _whole(one: Stuck, now: datetime) -> dict[str, object]:
+    job = one.job
+    return {
+        "job_id": job.id,
+        "user": job.user,
+        "status": job.status,
+        "model": job.model,
+        "since": written_time(one.since),
+        "age_s": math.floor((now - one.since).total_seconds()),
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "last_step": one.last_step,
+        "holder": one.holder,
+        "next_due": written_time(job.due_at) if job.due_at else None,
+        "error": job.error.code if job.error else None,
+        "part_of": job.part.job if job.part else None,
+        "why": one.why,
+        "trace_id": job.trace.id,
+    }
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    settings = read_settings(os.environ)
+    finder = open_finder(settings)
+    if options.user is None and not (options.yes or options.dry_run):
+        _ask(f"{_cost_of(finder.size())} Go on?")
+    since = SystemClock().now() - options.failed_since
+    user = None if options.user is None else UserId(options.user)
+    found = [
+        one
+        for one in finder.find_failed(since, user=user)
+        if options.error is None or one.error == options.error
+    ]
+    found.sort(key=lambda one: one.ended_at)
+    chosen = found if options.limit is None else found[: options.limit]
+    if options.dry_run or not chosen:
+        for one in chosen:
+            _tell(one, "would be redriven", as_json=options.json)
+        sys.stderr.write(f"{len(found)} jobs found\n")
+        return 0
+    if not options.yes:
+        _ask(f"Redrive {len(chosen)} jobs, each of which may pay for calls?")
+    parts = open_redrive_parts(settings)
+    refused = [one for one in chosen if not _redrive_one(one, parts, as_json=options.json)]
+    sys.stderr.write(f"{len(chosen) - len(refused)} jobs redriven, {len(refused)} not\n")
+    return _NOT_ALL if refused else 0
+
+
+def _redrive_one(one: Ended, parts: RedriveParts, *, as_json: bool) -> bool:
+    """Redrive one job as its user could, and say what became of it."""
+    try:
+        redrive_job(parts.store.get(one.job), parts)
+    except (NotRedrivable, JobNotFound) as error:
+        _tell(one, f"not redriven: {error}", as_json=as_json)
+        return False
+    _tell(one, "redriven", as_json=as_json)
+    return True
+
+
+def _tell(one: Ended, told: str, *, as_json: bool) -> None:
+    if as_json:
+        fields = {
+            "job_id": one.job,
+            "user": one.user,
+            "status": one.status,
+            "ended_at": written_time(one.ended_at),
+            "error": one.error,
+            "told": told,
+        }
+        _write(json.dumps(fields))
+    else:
+        error = one.error or "-"
+        _write(_printable(f"{one.job}  {one.status}  {error}  {one.user}  {told}"))
+
+
+def _cost_of(size: Size) -> str:
+    units = math.ceil(size.size_bytes / _UNIT_BYTES)
+    return (
+        f"Nothing lists failed jobs of all users, so the whole table is read: {size.items} items,"
+        f" {size.size_bytes / 1e6:.1f} MB, some {units} read units; --user reads one user's alone."
+    )
+
+
+def _ask(question: str) -> None:
+    """Go on only where a person says yes; a script says --yes."""
+    if not sys.stdin.isatty():
+        raise InvalidRequest(f"{question} Say --yes, or --dry-run to see which jobs")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise InvalidRequest("nothing was done")
+
+
+def _age(age: timedelta) -> str:
+    seconds = math.floor(age.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,168 @@
+"""Hops: a job's whole way, the steps of its row with those of its deliveries woven in.
+
+The row is not written for a delivery: it has a row of its own, and both are brought together when
+someone looks. What is read is bounded: a row's steps are, and so are a job's ends, the receivers of
+each, and the tries that a delivery keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from jobs.delivery import TRY_LEASE, DeliveryState
+from jobs.timeline import Step, StepName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from jobs.delivery import Delivery, DeliveryId, Try
+    from jobs.job import Job
+    from jobs.receiver import DeliveryKind
+
+MOST_DELIVERY_HOPS = 200  # the last ones
+_ENDS_A_CALL = frozenset(
+    {
+        StepName.COMPLETED,
+        StepName.FAILED,
+        StepName.EXPIRED,
+        StepName.RETRYING,
+        StepName.PARTIAL_KEPT,
+    }
+)
+_NO_TIME = timedelta(0)
+_NOBODY_KNOWS = "-"  # a delivery of an older version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """Which delivery a hop belongs to; a try has a number, and a status where it was answered."""
+
+    id: DeliveryId
+    kind: DeliveryKind
+    number: int | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hop:
+    """A step with what is known once all are seen together.
+
+    `after` is the time since the hop before. `took` is how long the call took that ended here: a
+    model's, from its `invoked` on, or a try to tell a receiver. Clocks of several machines are
+    compared; no span is below zero.
+    """
+
+    step: Step
+    after: timedelta
+    took: timedelta | None = None
+    told: Told | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Telling:
+    step: Step
+    told: Told
+    ended_at: datetime  # of the job, in the round that is announced
+    took: timedelta | None = None
+
+
+def may_have_been_told(job: Job) -> bool:
+    """Whether deliveries may be there: someone wants to be told, and the job has ended once."""
+    has_ended = job.status.is_terminal or any(
+        step.name is StepName.REDRIVEN for step in job.timeline
+    )
+    return bool(job.receivers) and has_ended
+
+
+def hops_of(job: Job, deliveries: Sequence[Delivery]) -> list[Hop]:
+    """Give all hops in the order in which they were made."""
+    woven: list[tuple[Step, timedelta | None, Told | None]] = [
+        (step, took, None) for step, took in zip(job.timeline, _calls_of(job.timeline), strict=True)
+    ]
+    tellings = [telling for one in deliveries for telling in _tellings_of(one)]
+    tellings.sort(key=lambda telling: telling.step.at)
+    for telling in tellings[-MOST_DELIVERY_HOPS:]:
+        place = _place_of(telling, [step for step, _, _ in woven])
+        woven.insert(place, (telling.step, telling.took, telling.told))
+    befores = [woven[0][0].at, *(step.at for step, _, _ in woven)] if woven else []
+    return [
+        Hop(step=step, after=max(step.at - before, _NO_TIME), took=took, told=told)
+        for before, (step, took, told) in zip(befores, woven, strict=False)
+    ]
+
+
+def _calls_of(timeline: Sequence[Step]) -> Iterator[timedelta | None]:
+    """Say of each step how long the call took that it ended."""
+    begun: dict[int, datetime] = {}
+    for step in timeline:
+        took = None
+        if step.attempt is not None:
+            if step.name is StepName.INVOKED:
+                begun[step.attempt] = step.at
+            elif step.name in _ENDS_A_CALL and (began := begun.pop(step.attempt, None)):
+                took = max(step.at - began, _NO_TIME)
+        yield took
+
+
+def _tellings_of(delivery: Delivery) -> Iterator[_Telling]:
+    ended_at = delivery.event.at
+    yield _Telling(
+        step=Step(
+            name=StepName.ANNOUNCED,
+            at=delivery.made_at or ended_at,
+            by=delivery.made_by or _NOBODY_KNOWS,
+            detail=delivery.kind,
+        ),
+        told=Told(id=delivery.id, kind=delivery.kind),
+        ended_at=ended_at,
+    )
+    nexts = [*(one.at for one in delivery.log[1:]), _next_try_at(delivery)]
+    for one, next_at in zip(delivery.log, nexts, strict=False):
+        is_last = one is delivery.log[-1]
+        yield _Telling(
+            step=Step(
+                name=StepName.DELIVERED if one.is_success else StepName.DELIVERY_FAILED,
+                at=one.at + one.took,
+                by=one.by or _NOBODY_KNOWS,
+                error=None if one.is_success else _error_of(one),
+                detail=_detail_of(delivery, is_last=is_last),
+                until=None if one.is_success else next_at,
+            ),
+            told=Told(id=delivery.id, kind=delivery.kind, number=one.number, status=one.status),
+            ended_at=ended_at,
+            took=one.took,
+        )
+
+
+def _next_try_at(delivery: Delivery) -> datetime | None:
+    """Say when the try after the last one noted may begin, or did."""
+    if delivery.state is not DeliveryState.DUE or delivery.not_before is None:
+        return None
+    is_being_tried = not delivery.log or delivery.tries > delivery.log[-1].number
+    return delivery.not_before - TRY_LEASE if is_being_tried else delivery.not_before
+
+
+def _error_of(one: Try) -> str:
+    return one.error or ("no_answer" if one.status is None else f"http_{one.status}")
+
+
+def _detail_of(delivery: Delivery, *, is_last: bool) -> str:
+    if is_last and delivery.state is DeliveryState.GIVEN_UP:
+        return f"{delivery.kind}: given up, no more tries"
+    if is_last and delivery.state is DeliveryState.DISABLED:
+        return f"{delivery.kind}: the receiver wants no more ({HTTPStatus.GONE:d})"
+    return str(delivery.kind)
+
+
+def _place_of(telling: _Telling, steps: Sequence[Step]) -> int:
+    """Find where it belongs: by its time, but never before the end that it tells of."""
+    ends = [index for index, step in enumerate(steps) if step.at == telling.ended_at]
+    first = ends[-1] + 1 if ends else 0
+    later = (
+        index for index, step in enumerate(steps) if index >= first and step.at > telling.step.at
+    )
+    return next(later, len(steps))

@@ -1,0 +1,322 @@
+"""The operator's commands against a whole system: what they say when all is well, and when not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adapters.redis_drain import RedisWorkers
+from adapters.redis_events import connect_redis
+from adapters.schema import feed_table_name, jobs_table, tables
+from deploy.local.environment import REPO_ROOT
+from tests.stack import (
+    BIN,
+    Clients,
+    LocalStack,
+    Program,
+    RedisServer,
+    System,
+    clean_environ,
+    http,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TABLE = "LLM_Jobs"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    folder = tmp_path_factory.mktemp("operator")
+    redis = RedisServer(folder / "redis")
+    redis.start()
+    try:
+        with LocalStack(folder / "stack", named={"REDIS_URL": redis.url}) as stack:
+            yield stack
+    finally:
+        redis.kill()
+
+
+@pytest.fixture(scope="module")
+def system(place: LocalStack) -> Iterator[System]:
+    with System(place) as running:
+        yield running
+
+
+def longhaul(
+    place: LocalStack, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    environ = {**clean_environ(), **place.environ, "PORT": str(place.base), **settings}
+    return subprocess.run(  # noqa: S603 - our own command
+        [BIN / "longhaul", *arguments],
+        env={name: value for name, value in environ.items() if value},
+        cwd=REPO_ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+def doctor(place: LocalStack, *arguments: str, **settings: str) -> dict[str, Any]:
+    """Give what the doctor says, by name, with its exit status under `status`."""
+    done = longhaul(place, "doctor", "--json", *arguments, **settings)
+    assert done.stdout, done.stderr
+    said = json.loads(done.stdout)
+    found: dict[str, Any] = {one["name"]: one for one in said["findings"]}
+    return {**found, "status": done.returncode, "state": said["state"]}
+
+
+def is_failed(said: dict[str, Any], name: str, *words: str) -> bool:
+    one = said[name]
+    text = f"{one['told']} {one['advice']}"
+    return said["status"] == 2 and one["state"] == "fail" and all(word in text for word in words)
+
+
+@contextmanager
+def without(place: LocalStack, table: str) -> Iterator[None]:
+    """Let a table be gone for a while."""
+    clients = Clients.of(place.environ)
+    clients.dynamodb.delete_table(TableName=table)
+    try:
+        yield
+    finally:
+        [definition] = [one for one in tables(TABLE) if one["TableName"] == table]
+        clients.dynamodb.create_table(**definition)
+        clients.close()
+
+
+def test_of_a_running_system_the_doctor_finds_nothing_wrong(
+    place: LocalStack, system: System
+) -> None:
+    roles = ("--role", "web", "--role", "worker", "--role", "feed")
+    whole = longhaul(place, "doctor", "--call")
+    inside = longhaul(place, "doctor", *roles)
+
+    for done in (whole, inside):
+        wrong = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+        assert wrong == []
+        assert done.returncode == 0
+    for name in ("redis", "table LLM_Jobs", "stream", "model", "workers", "feeds", "open jobs"):
+        assert f" {name} " in whole.stdout
+    assert all(f"rights of {role}" in inside.stdout for role in roles[1::2])
+    assert system.log_lines(event="record_rejected") == [], "a probe has left something behind"
+
+
+def test_the_doctor_without_settings_names_the_setting(place: LocalStack) -> None:
+    said = doctor(place, LONGHAUL_BUCKET="", LONGHAUL_TABEL="x")
+
+    assert is_failed(said, "settings", "LONGHAUL_BUCKET is not set", "LONGHAUL_TABEL")
+
+
+def test_a_wrong_redis_is_named(place: LocalStack) -> None:
+    assert is_failed(doctor(place, REDIS_URL="redis://127.0.0.1:1/0"), "redis", "REDIS_URL")
+
+
+def test_a_redis_that_evicts_or_forgets_is_named(place: LocalStack, system: System) -> None:
+    assert system.program is not None
+    client = connect_redis(place.redis_url, connections=1)
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.config_set("appendonly", "no")
+    try:
+        said = doctor(place)
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "yes")
+
+    assert is_failed(said, "redis eviction", "allkeys-lru", "noeviction")
+    assert said["redis durability"]["state"] == "warn"
+
+
+def test_a_missing_bucket_is_named(place: LocalStack) -> None:
+    said = doctor(place, LONGHAUL_BUCKET="nobody-has-this")
+
+    assert is_failed(said, "bucket nobody-has-this", "no bucket", "bootstrap")
+
+
+def test_a_missing_table_is_named(place: LocalStack) -> None:
+    with without(place, f"{TABLE}_Rejected"):
+        said = doctor(place)
+
+    assert is_failed(said, f"table {TABLE}_Rejected", "no table", "bootstrap")
+
+
+def test_a_table_without_a_stream_or_an_index_is_named(place: LocalStack) -> None:
+    clients = Clients.of(place.environ)
+    bare: Any = jobs_table("Bare_Jobs")
+    del bare["StreamSpecification"]
+    bare["GlobalSecondaryIndexes"] = bare["GlobalSecondaryIndexes"][:1]
+    bare["AttributeDefinitions"] = bare["AttributeDefinitions"][:3]
+    clients.dynamodb.create_table(**bare)
+    try:
+        said = doctor(place, LONGHAUL_TABLE="Bare_Jobs")
+    finally:
+        clients.dynamodb.delete_table(TableName="Bare_Jobs")
+        clients.close()
+
+    assert is_failed(said, "table Bare_Jobs", "stream must be on", "OpenJobs")
+    assert is_failed(said, "stream", "has none")
+    assert is_failed(said, "feeds", "feed")
+    assert said[f"table {feed_table_name('Bare_Jobs')}"]["state"] == "fail"
+
+
+def test_stores_and_an_issuer_that_do_not_answer_are_named(place: LocalStack) -> None:
+    away = "http://127.0.0.1:1"
+    said = doctor(
+        place,
+        AWS_ENDPOINT_URL_S3=away,
+        LONGHAUL_OIDC_ISSUER=away,
+        LONGHAUL_OIDC_AUDIENCE="longhaul",
+    )
+
+    bucket = place.environ["LONGHAUL_BUCKET"]
+    assert is_failed(said, f"bucket {bucket}", "cannot be reached", "AWS_ENDPOINT_URL_S3")
+    assert is_failed(said, "issuer", "LONGHAUL_OIDC_ISSUER")
+
+
+def test_where_no_process_runs_each_is_named(tmp_path: Path) -> None:
+    with LocalStack(tmp_path) as stack:
+        said = doctor(stack, "--url", f"http://127.0.0.1:{stack.base}")
+
+    assert is_failed(said, "web", "does not answer")
+    assert is_failed(said, "workers", "none", "workers.worker_entry")
+    assert is_failed(said, "feeds", "workers.feed_entry")
+    assert is_failed(said, "sweep", "workers.feed_entry")
+
+
+def test_a_web_process_that_nobody_named_is_only_asked_for(place: LocalStack) -> None:
+    said = doctor(place, PORT="1")
+
+    assert (said["web"]["state"], "--url" in said["web"]["advice"]) == ("warn", True)
+
+
+def submit(system: System, prompt: str) -> str:
+    answer = http.post(f"{system.url}/v1/jobs", json={"prompt": prompt})
+    job_id: str = answer.raise_for_status().json()["id"]
+    return job_id
+
+
+def job_of(system: System, job_id: str) -> dict[str, Any]:
+    job: dict[str, Any] = http.get(f"{system.url}/v1/jobs/{job_id}").raise_for_status().json()
+    return job
+
+
+def wait_for_status(system: System, job_id: str, status: str) -> None:
+    wait_until(lambda: job_of(system, job_id)["status"] == status, f"{job_id} is {status}")
+
+
+def test_a_stuck_job_is_listed_with_who_holds_it_and_why(place: LocalStack, system: System) -> None:
+    job_id = submit(system, "Hold on <<stand-in: first_token_s=60>>")
+    wait_for_status(system, job_id, "RUNNING")
+    wait_until(lambda: place.model_calls(job_id), "the call")
+
+    def listed() -> dict[str, Any] | None:
+        done = longhaul(place, "jobs", "--stuck", "--older-than", "1s", "--json")
+        jobs = json.loads(done.stdout)["jobs"]
+        return next((one for one in jobs if one["job_id"] == job_id), None)
+
+    one = wait_until(listed, "the job is listed") or {}
+    assert (one["status"], one["last_step"]) == ("RUNNING", "invoked")
+    assert one["holder"].startswith("worker@")
+    assert one["why"] == "the model works on it"
+    shown = longhaul(place, "jobs", "--stuck", "--older-than", "1s")
+    assert shown.returncode == 1
+    assert job_id in shown.stdout
+
+    http.post(f"{system.url}/v1/jobs/{job_id}/cancel").raise_for_status()
+    none = longhaul(place, "jobs", "--stuck")
+    assert (none.returncode, none.stdout) == (0, "no stuck jobs\n")
+
+
+def test_failed_jobs_are_redriven_together_and_those_of_other_errors_are_not(
+    place: LocalStack, system: System
+) -> None:
+    failed = [submit(system, "No <<stand-in: validation_error=no such field>>") for _ in range(2)]
+    other = submit(system, "No <<stand-in: error=AccessDeniedException; error_first=1>>")
+    for job_id in (*failed, other):
+        wait_for_status(system, job_id, "FAILED")
+    terms = ("redrive", "--failed-since", "1h", "--error", "model_rejected_request")
+
+    refused = longhaul(place, *terms)
+    assert refused.returncode == 2
+    assert "the whole table is read" in refused.stderr
+    seen = longhaul(place, *terms, "--dry-run")
+    assert seen.returncode == 0
+    assert [job_id in seen.stdout for job_id in (*failed, other)] == [True, True, False]
+    done = longhaul(place, *terms, "--user", "local", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert [job_id in done.stdout for job_id in (*failed, other)] == [True, True, False]
+    for job_id in failed:
+        wait_until(lambda job_id=job_id: len(place.model_calls(job_id)) == 2, "the second round")  # type: ignore[misc] # mypy infers no lambda with a default
+        steps = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").json()["steps"]
+        assert any(
+            step["step"] == "redriven" and step["by"].startswith("operator@") for step in steps
+        )
+    assert len(place.model_calls(other)) == 1
+
+
+def test_one_job_is_still_redriven_by_its_user(place: LocalStack, system: System) -> None:
+    job_id = submit(system, "No <<stand-in: validation_error=no such field>>")
+    wait_for_status(system, job_id, "FAILED")
+
+    done = longhaul(place, "redrive", job_id, LONGHAUL_URL=system.url)
+
+    assert (done.returncode, done.stdout) == (0, f"{job_id}  PENDING\n")
+
+
+def test_a_drained_worker_ends_what_it_runs_and_the_other_takes_what_is_new(
+    tmp_path: Path,
+) -> None:
+    with LocalStack(tmp_path) as stack, System(stack, processes=("web", "feed")) as system:
+        workers = [
+            Program(
+                (sys.executable, "-m", "workers.worker_entry"),
+                environ={
+                    **clean_environ(),
+                    **stack.environ,
+                    "LONGHAUL_WORKER_CONCURRENCY": "4",
+                    "LONGHAUL_LOG_FORMAT": "json",
+                },
+                log=tmp_path / f"worker-{number}.log",
+            )
+            for number in range(2)
+        ]
+        try:
+            for one in workers:
+                one.wait_for(lambda one=one: "worker_started" in one.output, "it is up")  # type: ignore[misc] # mypy infers no lambda with a default
+            first, second = workers
+            wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
+            running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
+            wait_until(lambda: all(map(stack.model_calls, running)), "all are called")
+            name = f"worker@{socket.gethostname()}:{first.pid}"
+            assert first.output.count("job_claimed") > 0
+
+            done = longhaul(stack, "drain", name)
+            fresh = [submit(system, "Hello") for _ in range(4)]
+
+            assert (done.returncode, f"{name}  has gone" in done.stdout) == (0, True), done.stdout
+            assert first.process.wait(30) == 0
+            for job_id in (*running, *fresh):
+                wait_for_status(system, job_id, "COMPLETED")
+                assert len(stack.model_calls(job_id)) == 1, "paid once"
+            assert "drain_handed_over" not in first.output
+            assert all(job_id in second.output for job_id in fresh)
+            assert longhaul(stack, "drain").returncode == 2
+            assert longhaul(stack, "drain", "worker@nowhere:1").returncode == 2
+        finally:
+            for one in workers:
+                one.kill()
+
+
+def rooms_of(stack: LocalStack) -> dict[str, int]:
+    return RedisWorkers(connect_redis(stack.redis_url, connections=1)).rooms()
