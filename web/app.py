@@ -26,7 +26,9 @@ from web.metrics_routes import MetricsRoutes
 from web.openapi_routes import OpenApiRoutes
 from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
+from web.pushes import Pushes
 from web.request_body import has_body, let_body_run_out
+from web.request_span import begin_request_span, end_request_span
 from web.routes import add_routes, own_answer_to
 from web.socket_routes import SocketRoutes
 from web.submit_routes import SubmitRoutes
@@ -45,7 +47,13 @@ def create_app(parts: WebParts) -> Flask:
     app = Flask("longhaul", static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # no redirects: an address is right or it is not there
-    hub = Hub(source=parts.source, clock=parts.clock, log=parts.log, measures=parts.measures)
+    hub = Hub(
+        source=parts.source,
+        clock=parts.clock,
+        log=parts.log,
+        measures=parts.measures,
+        pushes=Pushes(parts.tracer),
+    )
     app.extensions[_HUB] = hub
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
@@ -89,7 +97,8 @@ def hub_of(app: Flask) -> Hub:
 def _add_common_ground(app: Flask, parts: WebParts) -> None:
     def begin() -> None:
         g.started_at = parts.clock.now()
-        g.trace = trace_of(request.headers, parts)
+        g.span = begin_request_span(trace_of(request.headers, parts), parts.tracer)
+        g.trace = g.span.trace
 
     def tell(error: Exception) -> Response:
         if (answer := own_answer_to(error, app)) is not None:
@@ -106,6 +115,7 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
         if has_body(request):
             sent = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - LocalProxy's own way; the proxy is unbound by then
             response.call_on_close(lambda: let_body_run_out(sent))
+        end_request_span(g.span, response)
         _log_answer(response, parts)
         return response
 

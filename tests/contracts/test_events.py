@@ -91,7 +91,7 @@ def event(
         seq=seq,
         type=kind,
         at=START,
-        trace_id=TRACE.id,
+        trace=TRACE,
         attempt=1,
         text="ü🍵" if kind is EventType.DELTA else None,
     )
