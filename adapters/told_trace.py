@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 _LAST = re.compile(r',"_trace":"([^"\\]*)"\}\Z')
 
 
+def told_trace(event: Event) -> Trace | None:
+    """Say which trace goes along: that of a job's end, where it is sampled."""
+    trace = event.trace
+    return trace if event.type.is_terminal and trace.sampled and trace.parent else None
+
+
 def with_trace(event: Event, text: str) -> str:
     """Add a sampled trace to the end of a job; nothing to any other event."""
-    trace = event.trace
-    if not (event.type.is_terminal and trace.sampled and trace.parent):
+    if (trace := told_trace(event)) is None:
         return text
     return f'{text[:-1]},"_trace":"{trace.header}"}}'
 

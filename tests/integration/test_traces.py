@@ -300,6 +300,27 @@ def test_nothing_secret_leaves(seen: Seen) -> None:
     assert seen.collector.headers[0]["api-key"] == "of-the-collector"
 
 
+def test_what_waits_to_be_sent_is_sent_when_a_process_ends(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with collecting() as collector:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+            "OTEL_BSP_SCHEDULE_DELAY": "600000",
+        }
+        with (
+            LocalStack(tmp_path_factory.mktemp("ends")) as stack,
+            System(stack, settings=settings) as system,
+        ):
+            wait_for(system, submit(system, "Hi", {}), "COMPLETED")
+            before = list(collector.spans)
+
+    assert before == []
+    services = {span.service for span in collector.spans}
+    assert services == {"longhaul-web", "longhaul-feed", "longhaul-worker"}
+
+
 def test_a_collector_that_is_away_costs_one_line_and_no_job(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
