@@ -111,6 +111,7 @@ class OtelTracer:
     def __init__(
         self, provider: TracerProvider, *, clock: Clock, entropy: Callable[[int], bytes]
     ) -> None:
+        self._provider = provider
         self._tracer = provider.get_tracer("longhaul")
         self._clock = clock
         self._entropy = entropy
@@ -164,6 +165,10 @@ class OtelTracer:
         new = Trace.start(at or self._clock.now(), self._entropy(12))
         new = Trace(id=new.id, sampled=origin.sampled)
         return self.begin(name, kind, new, facts=facts, links=(origin,), at=at)
+
+    def flush(self) -> None:
+        """Send what has ended."""
+        self._provider.force_flush()
 
 
 class AskedIds(IdGenerator):

@@ -92,6 +92,9 @@ class Tracer(Protocol):
     ) -> Span:
         """Begin a trace of its own that links to `origin`, and is sampled if that is."""
 
+    def flush(self) -> None:
+        """Send what has ended; the one thing here that waits, for a process that goes away."""
+
 
 def error_word(error: BaseException) -> str:
     """Name an error in one of few words: a model's as policies know it, ours by its code."""
@@ -159,6 +162,9 @@ class Untraced:
     ) -> Span:
         """Begin nothing."""
         return Unspanned(origin)
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 UNTRACED = Untraced()

@@ -36,9 +36,11 @@ from web.turns import Turns
 from web.upload_routes import UploadRoutes
 
 if TYPE_CHECKING:
+    from jobs.tracing import Tracer
     from web.parts import WebParts
 
 _HUB = "longhaul_hub"
+_TRACER = "longhaul_tracer"
 _HEALTH = frozenset({"healthz", "readyz", "metrics"})
 
 
@@ -55,6 +57,7 @@ def create_app(parts: WebParts) -> Flask:
         pushes=Pushes(parts.tracer),
     )
     app.extensions[_HUB] = hub
+    app.extensions[_TRACER] = parts.tracer
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
     Cors(parts.allowed_origins).add_to(app)
@@ -92,6 +95,13 @@ def hub_of(app: Flask) -> Hub:
     if not isinstance(hub, Hub):
         raise TypeError("this is not an app of create_app's")
     return hub
+
+
+def drain(app: Flask) -> None:
+    """Close the sockets, and send what is traced: whoever stops us may not wait to the end."""
+    hub_of(app).drain()
+    tracer: Tracer = app.extensions[_TRACER]
+    tracer.flush()
 
 
 def _add_common_ground(app: Flask, parts: WebParts) -> None:

@@ -57,6 +57,12 @@ def test_a_trace_that_is_not_of_our_form_is_passed_on_as_it_is(
         assert span.trace == trace
 
 
+def test_what_has_ended_can_be_sent_at_any_time(tracer: Tracer) -> None:
+    tracer.flush()
+    tracer.begin("work", SpanKind.INTERNAL, Trace(id=ID)).end()
+    tracer.flush()
+
+
 def fail_in(span: Span) -> None:
     with span:
         span.tell({"longhaul.attempt": 1})
