@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, suppressing_refusal, translating_all
-from adapters.dynamodb_row import number, read_error, text, time, write_error
+from adapters.dynamodb_row import number, read_error, read_trace, text, time, write_error
 from adapters.schema import DUE_DELIVERIES, TTL_ATTRIBUTE, deliveries_table_name
 from jobs.delivery import Delivery, DeliveryState, Try, replayed
 from jobs.delivery_ports import ClaimedDelivery
@@ -24,7 +24,6 @@ from jobs.events import Event, EventType
 from jobs.job import JobId, UserId
 from jobs.receiver import DeliveryKind, Receiver
 from jobs.times import read_time
-from jobs.trace import TraceId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,6 +217,7 @@ def _facts(delivery: Delivery) -> dict[str, Value]:
         "At": time(event.at),
         "Attempt": number(event.attempt),
         "TraceId": text(event.trace_id),
+        "TraceHeader": text(event.trace.header),
     }
     if delivery.made_at is not None and delivery.made_by is not None:
         facts |= {"MadeAt": time(delivery.made_at), "MadeBy": text(delivery.made_by)}
@@ -270,7 +270,7 @@ def _read(item: Item) -> Delivery:
             seq=int(item["Seq"]["N"]),
             type=EventType(item["EventType"]["S"]),
             at=read_time(item["At"]["S"]),
-            trace_id=TraceId(item["TraceId"]["S"]),
+            trace=read_trace(item),
             attempt=int(item["Attempt"]["N"]),
             error=read_error(item),
         ),

@@ -30,6 +30,7 @@ from adapters.dynamodb_row import (
 from jobs.claim import Claim, ClaimRefused
 from jobs.errors import ClaimLost, JobExists, JobMoved, JobNotFound
 from jobs.job import JobStatus
+from jobs.outcome import Redriven
 from jobs.times import read_time
 from jobs.transitions import changed, settled
 
@@ -260,7 +261,7 @@ class DynamoDBJobStore:
                 condition="Epoch = :epoch AND JobStatus = :before",
                 values={":epoch": number(job.epoch), ":before": text(job.status)},
                 # Where a claim's token was stands our own, by which a retried write finds itself.
-                sets={"ClaimToken": token},
+                sets={"ClaimToken": token, **_redriven_under(change)},
                 removes=(*_CALLS, "WorkerId"),
             )
         except _RefusedError as refused:
@@ -472,3 +473,9 @@ def _refusal(job_id: JobId, row: Mapping[str, Value]) -> ClaimRefused:
         return ClaimRefused(job_id=job_id, status=None)
     job = from_item(row)
     return ClaimRefused(job_id=job_id, status=job.status, not_before=job.not_before)
+
+
+def _redriven_under(change: Change) -> dict[str, Value]:
+    if not isinstance(change, Redriven) or change.trace is None:
+        return {}
+    return {"TraceHeader": text(change.trace.header)}

@@ -272,7 +272,7 @@ def read_end(item: Item) -> Event | None:
         seq=int(item["Seq"]["N"]),
         type=TERMINAL_EVENTS[status],
         at=read_time(item["EndedAt"]["S"]),
-        trace_id=read_trace(item).id,
+        trace=read_trace(item),
         attempt=int(item["Attempt"]["N"]),
         error=read_error(item),
     )

@@ -36,7 +36,7 @@ class EventBridgeAnnouncer:
             "Resources": [f"{self.source}:{event.job}"],
         }
         # A row that another system wrote may have a trace that X-Ray would refuse.
-        if (trace := Trace.from_xray(f"Root={event.trace_id}")) is not None:
+        if (trace := Trace.from_xray(event.trace.header)) is not None:
             entry["TraceHeader"] = trace.header
         try:
             return _read(self.client.put_events(Entries=[entry]))

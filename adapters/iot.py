@@ -35,6 +35,8 @@ class IoTAnnouncer:
             {"event-type": event.type},
             {"trace-id": event.trace_id},
         ]
+        if (traceparent := event.trace.traceparent) is not None:
+            properties.append({"traceparent": traceparent})
         try:
             self.client.publish(
                 topic=topic,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from adapters.told_trace import told_trace
 from jobs.claim import Claim, ClaimRefused
 from jobs.dispatch import Change as ChangeWord
 from jobs.dispatch import ChangeRecord, Image
@@ -377,6 +378,7 @@ class MemoryEvents:
             kind=event.type,
             message=_dumps(message_of(event)),
         )
+        trace = told_trace(event)
         log = self._logs[event.job]
         if not log or log[-1].seq < event.seq:
             log.append(heard)
@@ -385,7 +387,7 @@ class MemoryEvents:
             topics.append(topic_of_user(event.user))
         for topic in topics:
             if self._listener is not None and topic in self.topics:
-                self._listener.hear(replace(heard, topic=topic))
+                self._listener.hear(replace(heard, topic=topic, trace=trace))
 
     def flush(self) -> None:
         """Return: everything is told at once."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from adapters.redis_fenced import FENCED_CHANNEL, write_fenced
 from adapters.redis_log import log_event, read_heard, refusals
+from adapters.told_trace import split_trace, with_trace
 from jobs.errors import Unavailable
 from jobs.events import message_of
 from jobs.ports import Topic, topic_of_job, topic_of_user
@@ -72,6 +73,11 @@ class _Message:
     topics: tuple[Topic, ...]
     text: str
     event: Event | None = None
+
+    @property
+    def told(self) -> str:
+        """What is published: an end's trace goes along, for those who tell it on."""
+        return self.text if self.event is None else with_trace(self.event, self.text)
 
 
 class RedisEventBus:
@@ -165,7 +171,7 @@ class RedisEventBus:
                     if message.event is not None:
                         log_event(pipe, message.event, message.text)
                     for topic in message.topics:
-                        pipe.publish(topic, message.text)
+                        pipe.publish(topic, message.told)
                 answers = pipe.execute(raise_on_error=False)
             for refusal in refusals(answers):
                 self._log.warning("event_not_logged", reason=str(refusal))
@@ -304,7 +310,8 @@ class RedisEventSource:
     def _pass_on(self, topic: Topic, data: bytes, listener: Listener) -> None:
         try:
             text = data.decode()
-            heard = read_heard(topic, text)
+            text, trace = split_trace(text)
+            heard = replace(read_heard(topic, text), trace=trace)
         except (ValueError, KeyError, TypeError) as error:
             self._log.warning("event_unreadable", topic=topic, reason=sketch(error))
             return

@@ -17,11 +17,12 @@ from pathlib import Path  # noqa: TC003 - pydantic reads it at runtime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from adapters.metrics_ports import MOST_PORTS_ON
 from adapters.safe_url import is_safe_url
 from adapters.topics import problem_with_template
+from adapters.trace_settings import TraceSettings
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.plan import MOST_PARTS
@@ -73,7 +74,7 @@ _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
 
 
-class Settings(BaseSettings):
+class Settings(TraceSettings):
     """One process's settings. Times are in seconds and sizes in bytes where the name says so."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)

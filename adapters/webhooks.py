@@ -44,6 +44,8 @@ class WebhookAnnouncer:
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": self._sign(delivery.event_id, at, body),
         }
+        if (traceparent := delivery.event.trace.traceparent) is not None:
+            headers["traceparent"] = traceparent
         try:
             answer = self.http.post(delivery.receiver.address or "", body.encode(), headers)
         except CallFailed as error:

@@ -53,6 +53,7 @@ from adapters.slots import FallbackSlots
 from adapters.spool import AnswerSpool
 from adapters.streams import DynamoDBChangeStream
 from adapters.tokens import TokenCallers, TokenTerms
+from adapters.traced import TracedAnnouncer, TracedModel
 from jobs.add_documents import DocumentParts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
@@ -65,6 +66,7 @@ from jobs.outage import Outage
 from jobs.redrive import RedriveParts
 from jobs.running import RunParts
 from jobs.submit import SubmitParts
+from jobs.tracing import UNTRACED
 from jobs.uploads import OfferParts
 
 if TYPE_CHECKING:
@@ -94,10 +96,12 @@ if TYPE_CHECKING:
         JobStore,
         Leases,
         Log,
+        Model,
         ObjectStore,
     )
     from jobs.rate import Rates
     from jobs.tickets import Tickets
+    from jobs.tracing import Tracer
 
 L = TypeVar("L", bound="Leases")
 
@@ -159,7 +163,7 @@ class OperatorAdapters:
     process: str
 
 
-def open_web_parts(settings: Settings) -> WebAdapters:
+def open_web_parts(settings: Settings, *, tracer: Tracer = UNTRACED) -> WebAdapters:
     """Make the web process's adapters."""
     log, clock, chance = get_log(), SystemClock(), SystemChance()
     dynamodb = connect_dynamodb(connections=_WEB_CONNECTIONS, for_callers=True)
@@ -185,6 +189,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             max_attempts=settings.retry_policy.max_calls,
             inline_prompt_bytes=settings.inline_prompt_bytes,
             ceiling=ceiling,
+            tracer=tracer,
         ),
         keyed=DynamoDBKeyedJobs(
             client=dynamodb,
@@ -207,6 +212,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
             process=process,
             attempts=settings.retry_policy.max_calls,
             ceiling=ceiling,
+            tracer=tracer,
         ),
         offer=OfferParts(
             uploads=S3Uploads(client=s3, bucket=settings.bucket),
@@ -236,7 +242,7 @@ def open_web_parts(settings: Settings) -> WebAdapters:
 
 
 def open_worker_parts(
-    settings: Settings, *, make_leases: Callable[[JobStore], L]
+    settings: Settings, *, make_leases: Callable[[JobStore], L], tracer: Tracer = UNTRACED
 ) -> tuple[RunParts, L]:
     """Make a worker's adapters; `make_leases` gives the keeper of claims its store."""
     log = get_log()
@@ -247,12 +253,7 @@ def open_worker_parts(
         store=store,
         objects=S3ObjectStore(client=connect_s3(connections=connections), bucket=settings.bucket),
         kept=_kept_answers(settings, log, connections=connections),
-        model=BedrockModel(
-            client=connect_bedrock(
-                connections=connections, read_timeout=settings.bedrock_read_timeout_seconds
-            ),
-            default_max_tokens=settings.default_max_tokens,
-        ),
+        model=_model(settings, tracer, connections=connections),
         leases=leases,
         events=RedisEventBus(connect_redis(settings.redis_url, connections=connections), log),
         clock=SystemClock(),
@@ -264,19 +265,26 @@ def open_worker_parts(
         patience=settings.patience,
         inline_result_bytes=settings.inline_result_bytes,
         documents=_document_parts(settings, connections=connections),
+        tracer=tracer,
     )
     return parts, leases
 
 
-def open_deliver_parts(settings: Settings) -> DeliverParts:
+def open_deliver_parts(settings: Settings, *, tracer: Tracer = UNTRACED) -> DeliverParts:
     """Make what a worker delivers with, on connections of its own: jobs never wait for these."""
     clock, connections = SystemClock(), settings.webhook_concurrency
     dynamodb = connect_dynamodb(connections=connections)
     s3 = connect_s3(connections=connections, for_callers=True)
     source = f"urn:longhaul:{settings.table}"
+    announcers = open_announcers(settings, clock, source=source)
+    if tracer is not UNTRACED:
+        announcers = {
+            kind: TracedAnnouncer(announcer=announcer, tracer=tracer)
+            for kind, announcer in announcers.items()
+        }
     return DeliverParts(
         deliveries=_deliveries(dynamodb, settings),
-        announcers=open_announcers(settings, clock, source=source),
+        announcers=announcers,
         store=_job_store(dynamodb, settings),
         objects=S3ObjectStore(client=s3, bucket=settings.bucket),
         clock=clock,
@@ -424,6 +432,22 @@ def _authenticator(
         ),
         tokens=_token_callers(settings, clock=clock, log=log),
         clock=clock,
+    )
+
+
+def _model(settings: Settings, tracer: Tracer, *, connections: int) -> Model:
+    client = connect_bedrock(
+        connections=connections, read_timeout=settings.bedrock_read_timeout_seconds
+    )
+    model = BedrockModel(client=client, default_max_tokens=settings.default_max_tokens)
+    if tracer is UNTRACED:
+        return model
+    return TracedModel(
+        model=model,
+        tracer=tracer,
+        clock=SystemClock(),
+        endpoint=client.meta.endpoint_url,
+        default_max_tokens=settings.default_max_tokens,
     )
 
 

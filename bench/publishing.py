@@ -15,7 +15,7 @@ from bench.plain import CHANNEL
 from jobs import seq
 from jobs.events import Event, EventType
 from jobs.job import JobId, UserId
-from jobs.trace import TraceId
+from jobs.trace import Trace, TraceId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ class WatchedJob:
             seq=number,
             type=kind,
             at=datetime.now(UTC),
-            trace_id=self.trace_id,
+            trace=Trace(id=self.trace_id),
             attempt=1,
             text=text,
         )

@@ -9,11 +9,13 @@ go. A redrive before that makes them, too. So no end is lost, and none is told u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobs.delivery import Delivery
 from jobs.events import terminal_event
+from jobs.tracing import UNTRACED, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from jobs.job import Job
     from jobs.ports import Clock, Log
     from jobs.receiver import Receiver
+    from jobs.tracing import Tracer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,7 @@ class AnnounceParts:
     log: Log
     process: str
     queue: DeliveryQueue | None = None
+    tracer: Tracer = UNTRACED
 
 
 def announcement_of(job: Job) -> Announcement | None:
@@ -54,9 +58,18 @@ def announcement_of(job: Job) -> Announcement | None:
 
 def announce(announcements: Sequence[Announcement], parts: AnnounceParts) -> None:
     """Make a delivery for each receiver, then their tasks; repeatable. Raises Unavailable."""
+    with ExitStack() as spans:
+        _announce(announcements, parts, spans)
+
+
+def _announce(
+    announcements: Sequence[Announcement], parts: AnnounceParts, spans: ExitStack
+) -> None:
     now = parts.clock.now()
     made = [
-        Delivery.of(one.event, receiver, now=now, by=parts.process)
+        Delivery.of(
+            _under_span(one.event, parts.tracer, spans), receiver, now=now, by=parts.process
+        )
         for one in announcements
         for receiver in one.receivers
     ]
@@ -70,3 +83,16 @@ def announce(announcements: Sequence[Announcement], parts: AnnounceParts) -> Non
         )
     if made and parts.queue is not None:
         parts.queue.enqueue([delivery.key for delivery in made])
+
+
+def _under_span(event: Event, tracer: Tracer, spans: ExitStack) -> Event:
+    """Let a delivery go on under the span that makes it."""
+    facts = {
+        "messaging.system": "celery",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "longhaul.announce",
+        "longhaul.job_id": event.job,
+    }
+    name = "send longhaul.announce"
+    span = spans.enter_context(tracer.begin(name, SpanKind.PRODUCER, event.trace, facts=facts))
+    return replace(event, trace=span.trace)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from jobs.job import Job, JobError, JobId, UserId
-    from jobs.trace import TraceId
+    from jobs.trace import Trace, TraceId
 
 
 class EventType(StrEnum):
@@ -62,13 +62,18 @@ class Event:
     seq: int
     type: EventType
     at: datetime
-    trace_id: TraceId
+    trace: Trace
     attempt: int
     text: str | None = None
     delay: timedelta | None = None
     error: JobError | None = None
     done: int | None = None
     total: int | None = None
+
+    @property
+    def trace_id(self) -> TraceId:
+        """Name the trace that it belongs to."""
+        return self.trace.id
 
 
 def queued_event(job: Job) -> Event:
@@ -79,7 +84,7 @@ def queued_event(job: Job) -> Event:
         seq=job.seq,
         type=EventType.QUEUED,
         at=job.queued_at or job.created_at,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=job.attempt,
     )
 
@@ -94,7 +99,7 @@ def started_event(job: Job) -> Event | None:
         seq=seq.first_in(seq.epoch_of(job.seq)),
         type=EventType.STARTED,
         at=job.started_at,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=job.attempt,
     )
 
@@ -109,7 +114,7 @@ def progress_event(job: Job) -> Event | None:
         seq=job.seq,
         type=EventType.PROGRESS,
         at=job.updated_at or job.created_at,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=job.attempt + 1,  # the one that was begun, and given back while the parts run
         done=job.division.done,
         total=job.division.total,
@@ -130,7 +135,7 @@ def terminal_event(job: Job) -> Event | None:
         seq=job.seq,
         type=TERMINAL_EVENTS[job.status],
         at=job.ended_at,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=job.attempt,
         error=job.error,
     )

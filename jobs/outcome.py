@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from jobs.job import JobError, Result
     from jobs.timeline import Step
+    from jobs.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,12 +88,16 @@ class Cancelled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Redriven:
-    """The job waits again, for a new round of attempts up to number `max_attempts`."""
+    """The job waits again, for a new round of attempts up to number `max_attempts`.
+
+    `trace` is what the round goes on under, where it is not what the job was made under.
+    """
 
     at: datetime
     seq: int
     max_attempts: int
     steps: tuple[Step, ...]
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -250,13 +250,17 @@ class EventBus(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heard:
-    """An event as it came over the bus: `message` is the JSON that clients get, byte for byte."""
+    """An event as it came over the bus: `message` is the JSON that clients get, byte for byte.
+
+    `trace` is what told it, of a job's end that somebody traces.
+    """
 
     topic: Topic
     job: JobId
     seq: int
     kind: EventType
     message: str
+    trace: Trace | None = None
 
 
 class Listener(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobs import seq
@@ -12,12 +12,15 @@ from jobs.events import queued_event
 from jobs.job import JobStatus
 from jobs.outcome import Redriven
 from jobs.timeline import MOST_STEPS_TO_REDRIVE, Step, StepName
+from jobs.tracing import UNTRACED, SpanKind
 
 if TYPE_CHECKING:
     from jobs.announce import AnnounceParts
     from jobs.in_flight import Ceiling
     from jobs.job import Job
     from jobs.ports import Clock, EventBus, JobStore, Log, Nudge
+    from jobs.trace import Trace
+    from jobs.tracing import Span, Tracer
 
 _REDRIVABLE = frozenset({JobStatus.FAILED, JobStatus.EXPIRED, JobStatus.CANCELLED})
 
@@ -35,12 +38,14 @@ class RedriveParts:
     process: str
     attempts: int
     ceiling: Ceiling | None = None
+    tracer: Tracer = UNTRACED
 
 
-def redrive_job(job: Job, parts: RedriveParts) -> Job:
+def redrive_job(job: Job, parts: RedriveParts, *, asked: Trace | None = None) -> Job:
     """Let the job wait again and give the row. Raises NotRedrivable, TooManyJobs.
 
-    Of two callers who redrive at once one is refused: the job then waits already.
+    Of two callers who redrive at once one is refused: the job then waits already. `asked` is the
+    trace of the request: the new round is a root in the job's own trace that links to both.
     """
     if job.status not in _REDRIVABLE:
         raise NotRedrivable(
@@ -52,12 +57,25 @@ def redrive_job(job: Job, parts: RedriveParts) -> Job:
         announce([ended], parts.announcing)  # the row is about to forget this end
     if parts.ceiling is not None:
         parts.ceiling.admit(job.user, job.id)  # where this breaks off, a look finds it ended
+    with _begin_round(job, asked, parts) as span:
+        return _redrive(job, span.trace, parts)
+
+
+def _begin_round(job: Job, asked: Trace | None, parts: RedriveParts) -> Span:
+    links = [job.trace] if asked is None else [job.trace, asked]
+    facts = {"longhaul.job_id": job.id}
+    root = replace(job.trace, parent=None)
+    return parts.tracer.begin("job.redrive", SpanKind.INTERNAL, root, facts=facts, links=links)
+
+
+def _redrive(job: Job, trace: Trace, parts: RedriveParts) -> Job:
     now = parts.clock.now()
     redriven = Redriven(
         at=now,
         seq=seq.next_first(job.epoch),
         max_attempts=job.attempt + parts.attempts,
         steps=(Step(name=StepName.REDRIVEN, at=now, by=parts.process),),
+        trace=None if trace.parent is None else trace,
     )
     try:
         job = parts.store.change(job, redriven)

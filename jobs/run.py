@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobs.add_documents import add_documents
@@ -32,6 +33,7 @@ from jobs.patience import patiently
 from jobs.ports import Invocation
 from jobs.prompt import Prompt
 from jobs.recover import recover
+from jobs.run_span import begin_run, note_refusal, tell_outcome, under
 from jobs.running import Run
 from jobs.sketch import sketch
 from jobs.timeline import Step, StepName
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from jobs.outcome import Outcome
     from jobs.running import RunParts
     from jobs.task import Task
+    from jobs.tracing import Span
 
 
 def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
@@ -53,9 +56,17 @@ def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
     job that was cancelled. Raises Unavailable where the store could not be reached; then the claim
     lapses and the job is found again.
     """
+    began = parts.clock.now()
     claim = claim_job(task, parts)
     if isinstance(claim, ClaimRefused):
+        note_refusal(task, claim, parts.tracer, at=began)
         return claim
+    with begin_run(task, claim, parts.tracer, at=began) as span:
+        return run_claim(under(span, claim), span, parts)
+
+
+def run_claim(claim: Claim, span: Span, parts: RunParts) -> Job:
+    """Run the job under its claim to an outcome that is written and told."""
     with parts.leases.keep(claim) as lease:
         run = Run(claim=claim, lease=lease, parts=parts)
         try:
@@ -64,6 +75,7 @@ def run_job(task: Task, parts: RunParts) -> Job | ClaimRefused:
         except ClaimLost:
             keep_partial(run)
             raise
+    tell_outcome(span, outcome)
     run.narrator.announce(outcome)
     run.let_go()
     if isinstance(outcome, Divided):
@@ -228,10 +240,11 @@ def _place(run: Run, text: str, *, suffix: str, content_type: str, room: int) ->
     claim = run.claim
     key = ObjectKey(f"results/{claim.job_id}/{claim.epoch}-{claim.attempt}.{suffix}")
     run.placed.append(key)
-    run.patiently(
-        lambda: run.parts.objects.put(key, text, content_type=content_type),
-        waiting="result_waits",
-    )
+    with run.span("job.store", {"longhaul.bytes": size}):
+        run.patiently(
+            lambda: run.parts.objects.put(key, text, content_type=content_type),
+            waiting="result_waits",
+        )
     run.note(StepName.STORED)
     return Stored(key=key, size=size)
 
@@ -242,7 +255,9 @@ def settle(run: Run, outcome: Outcome) -> Job:
     What was told of the job is out before: whoever reads of its end can read all that led to it.
     """
     run.parts.events.flush()
-    job = run.patiently(lambda: run.parts.store.settle(run.claim, outcome), waiting="settle_waits")
+    with run.span("job.settle"):
+        settle_it = partial(run.parts.store.settle, run.claim, outcome)
+        job = run.patiently(settle_it, waiting="settle_waits")
     run.parts.log.info("job_settled", **{**described(job), **run.spent, **run.keys})
     return job
 

@@ -11,6 +11,7 @@ from jobs.patience import patiently
 from jobs.sketch import sketch
 from jobs.timeline import Step, StepName
 from jobs.told import seconds
+from jobs.tracing import UNTRACED, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ObjectStore,
     )
     from jobs.retry import RetryPolicy
+    from jobs.tracing import Facts, Span, Tracer
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class RunParts:
     patience: timedelta
     inline_result_bytes: int
     documents: DocumentParts
+    tracer: Tracer = UNTRACED
 
 
 @dataclass(kw_only=True)
@@ -137,6 +140,10 @@ class Run:
             error=error,
             detail=detail,
         )
+
+    def span(self, name: str, facts: Facts | None = None) -> Span:
+        """Begin a step of this run that a trace shows."""
+        return self.parts.tracer.begin(name, SpanKind.INTERNAL, self.claim.job.trace, facts=facts)
 
     @property
     def text_so_far(self) -> str:

@@ -23,6 +23,7 @@ from jobs.job import (
     new_job_id,
 )
 from jobs.timeline import Step, StepName
+from jobs.tracing import UNTRACED, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from jobs.prompt import Prompt
     from jobs.receiver import Receiver
     from jobs.trace import Trace
+    from jobs.tracing import Span, Tracer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +82,7 @@ class SubmitParts:
     max_attempts: int
     inline_prompt_bytes: int
     ceiling: Ceiling | None = None
+    tracer: Tracer = UNTRACED
 
 
 def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
@@ -89,7 +92,8 @@ def submit_job(request: JobRequest, parts: SubmitParts) -> Job:
     """
     with _admitted(request, parts) as job_id:
         job = _make(job_id, request, parts)
-        parts.store.add(job)
+        with _accepting(job, parts):
+            parts.store.add(job)
     _tell(job, parts)
     return job
 
@@ -110,7 +114,8 @@ def submit_once(
         with _admitted(request, parts) as job_id:
             job = _make(job_id, request, parts)
             try:
-                made = keyed.add(job, key)
+                with _accepting(job, parts):
+                    made = keyed.add(job, key)
             except KeyReused:
                 _take_back(job.prompt, parts)
                 raise
@@ -139,6 +144,11 @@ def _admitted(request: JobRequest, parts: SubmitParts) -> Iterator[JobId]:
     except BaseException:
         parts.ceiling.forget(request.user, job_id)
         raise
+
+
+def _accepting(job: Job, parts: SubmitParts) -> Span:
+    facts = {"longhaul.job_id": job.id}
+    return parts.tracer.begin("job.accept", SpanKind.INTERNAL, job.trace, facts=facts)
 
 
 def _make(job_id: JobId, request: JobRequest, parts: SubmitParts) -> Job:

@@ -77,3 +77,10 @@ class Trace:
         if self.sampled is not None:
             header += f";Sampled={int(self.sampled)}"
         return header
+
+    @property
+    def traceparent(self) -> str | None:
+        """The `traceparent` header that says the same; None without a span to be the parent."""
+        if self.parent is None or not _ROOT.fullmatch(self.id):
+            return None
+        return f"00-{self.id[2:].replace('-', '')}-{self.parent}-{int(self.sampled is True):02x}"

@@ -129,6 +129,7 @@ def changed(job: Job, change: Change) -> Job:
                     ended_at=None,
                     error=None,
                     result=None,
+                    trace=change.trace or job.trace,
                 )
             )
         case _:

@@ -47,7 +47,7 @@ STOPS_WITHIN = 45.0
 LOG_LINES_SHOWN = 60
 BIN = Path(sys.prefix) / "bin"
 # What would lead a process under test elsewhere than to its own stack.
-OURS = ("AWS_", "LONGHAUL_", "HONCHO_", "REDIS_", "PORT")
+OURS = ("AWS_", "LONGHAUL_", "HONCHO_", "OTEL_", "REDIS_", "PORT")
 # The stand-in's model answers fast unless a prompt asks for a pace of its own.
 QUICK_MODEL = {
     "LONGHAUL_BEDROCK_FIRST_TOKEN_SECONDS": "0.02",

@@ -226,7 +226,7 @@ def event_of(
         seq=number,
         type=kind,
         at=NOW,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=1,
         text=text,
     )

@@ -29,12 +29,14 @@ class Receiver:
     refusals: int = 0
     statuses: list[int] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    traceparents: list[str | None] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
 
     def take(self, headers: dict[str, str], body: bytes) -> int:
         told = Webhook(SECRET).verify(body, headers)  # raises, and so no answer, where it does not
         self.ids.append(headers["webhook-id"])
+        self.traceparents.append(headers.get("traceparent"))
         self.bodies.append(told)
         self.statuses.append(500 if len(self.statuses) < self.refusals else 204)
         return self.statuses[-1]

@@ -28,7 +28,9 @@ from web.metrics_routes import MetricsRoutes
 from web.openapi_routes import OpenApiRoutes
 from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
+from web.pushes import Pushes
 from web.request_body import has_body, let_body_run_out
+from web.request_span import begin_request_span, end_request_span
 from web.routes import add_routes, own_answer_to
 from web.socket_routes import SocketRoutes
 from web.submit_routes import SubmitRoutes
@@ -36,9 +38,11 @@ from web.turns import Turns
 from web.upload_routes import UploadRoutes
 
 if TYPE_CHECKING:
+    from jobs.tracing import Tracer
     from web.parts import WebParts
 
 _HUB = "longhaul_hub"
+_TRACER = "longhaul_tracer"
 _HEALTH = frozenset({"healthz", "readyz", "metrics"})
 
 
@@ -47,8 +51,15 @@ def create_app(parts: WebParts) -> Flask:
     app = Flask("longhaul", static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # no redirects: an address is right or it is not there
-    hub = Hub(source=parts.source, clock=parts.clock, log=parts.log, measures=parts.measures)
+    hub = Hub(
+        source=parts.source,
+        clock=parts.clock,
+        log=parts.log,
+        measures=parts.measures,
+        pushes=Pushes(parts.tracer),
+    )
     app.extensions[_HUB] = hub
+    app.extensions[_TRACER] = parts.tracer
     writer = JobWriter(objects=parts.objects, clock=parts.clock, url_lifetime=parts.url_lifetime)
     _add_common_ground(app, parts)
     Cors(parts.allowed_origins).add_to(app)
@@ -88,10 +99,18 @@ def hub_of(app: Flask) -> Hub:
     return hub
 
 
+def drain(app: Flask) -> None:
+    """Close the sockets, and send what is traced: whoever stops us may not wait to the end."""
+    hub_of(app).drain()
+    tracer: Tracer = app.extensions[_TRACER]
+    tracer.flush()
+
+
 def _add_common_ground(app: Flask, parts: WebParts) -> None:
     def begin() -> None:
         g.started_at = parts.clock.now()
-        g.trace = trace_of(request.headers, parts)
+        g.span = begin_request_span(trace_of(request.headers, parts), parts.tracer)
+        g.trace = g.span.trace
         _bind_to_lines(g.trace.id)
 
     def tell(error: Exception) -> Response:
@@ -109,6 +128,7 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
         if has_body(request):
             sent = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - LocalProxy's own way; the proxy is unbound by then
             response.call_on_close(lambda: let_body_run_out(sent))
+        end_request_span(g.span, response)
         _log_answer(response, parts)
         return response
 

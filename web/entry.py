@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from adapters.logs import configure_logs, get_log
 from adapters.settings import read_settings
+from adapters.traces import open_tracer
 from adapters.web_metrics import WebMetrics
 from adapters.wiring import open_web_parts
 from jobs.job import ModelId
@@ -26,7 +27,8 @@ def open_app(settings: Settings) -> Flask:
     """Wire the process, and begin to listen to events."""
     metrics = WebMetrics(default_model=settings.default_model)
     configure_logs(settings, measure=metrics.measure)
-    adapters = open_web_parts(settings)
+    tracer = open_tracer(settings, "web")
+    adapters = open_web_parts(settings, tracer=tracer)
     app = create_app(
         WebParts(
             submit=adapters.submit,
@@ -65,6 +67,7 @@ def open_app(settings: Settings) -> Flask:
                 submits=settings.submit_rate_limit,
             ),
             measures=metrics,
+            tracer=tracer,
         )
     )
     if settings.metrics_port is not None:

@@ -291,7 +291,7 @@ class CatchUp:
             seq=number,
             type=kind,
             at=job.ended_at or job.updated_at or job.created_at,
-            trace_id=job.trace.id,
+            trace=job.trace,
             attempt=job.attempt,
             text=text,
         )

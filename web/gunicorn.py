@@ -88,8 +88,8 @@ def on_exit(server: Arbiter) -> None:  # noqa: ARG001 - gunicorn's signature
 
 
 def _drain_at_the_end(worker: Worker) -> None:
-    from web.app import hub_of  # noqa: PLC0415 - nothing that opens sockets before gevent patches
+    from web.app import drain  # noqa: PLC0415 - nothing that opens sockets before gevent patches
 
     while worker.alive:
         time.sleep(_LOOK_SECONDS)
-    hub_of(worker.wsgi).drain()
+    drain(worker.wsgi)

@@ -11,6 +11,7 @@ from jobs.errors import LonghaulError, Unavailable
 from web.background import spawn
 from web.close_codes import CloseCode
 from web.measures import Measures, Unmeasured
+from web.pushes import Pushes
 from web.wire import text_frame
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Hub:
         clock: Clock,
         log: WebLog,
         measures: Measures | None = None,
+        pushes: Pushes | None = None,
     ) -> None:
+        self._pushes = pushes or Pushes()
         self._measures = measures or Unmeasured()
         self._source = source
         self._clock = clock
@@ -150,9 +153,12 @@ class Hub:
             channel = self._channels.get(heard.topic)
             watchers = tuple(channel.watchers) if channel else ()
         if watchers:
+            span = self._pushes.begin(heard, watchers=len(watchers))
             frame = text_frame(heard.message)
             for watcher in watchers:
                 watcher.hear(heard, frame)
+            if span is not None:
+                span.end()
 
     def lose_touch(self) -> None:
         """Have every socket re-read its jobs, a few at a time."""

@@ -99,7 +99,7 @@ class JobRoutes:
 
     def redrive(self, job_id: str) -> Response:
         """Let a job that ended without a result wait again."""
-        job = redrive_job(self._own_job(job_id), self._parts.redrive)
+        job = redrive_job(self._own_job(job_id), self._parts.redrive, asked=g.trace)
         response = self._answers.show(job, status=HTTPStatus.ACCEPTED)
         response.headers["Location"] = links_of(job)["self"]
         return response

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.ports import Log
 from jobs.receiver import PushTerms
+from jobs.tracing import UNTRACED
 from web.measures import Measures, Unmeasured
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jobs.redrive import RedriveParts
     from jobs.submit import SubmitParts
     from jobs.tickets import Tickets
+    from jobs.tracing import Tracer
     from jobs.uploads import OfferParts
     from web.limits import Limits
 
@@ -85,3 +87,4 @@ class WebParts:
     allowed_origins: frozenset[str] = field(default_factory=frozenset)
     allowed_hosts: frozenset[str] = field(default_factory=frozenset)
     measures: Measures = field(default_factory=Unmeasured)
+    tracer: Tracer = UNTRACED

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters.standing import FeedStanding
+from adapters.traced import TracedTaskQueue
 from adapters.wiring import open_feed_parts
 from jobs.announce import AnnounceParts
 from jobs.cancel import CancelParts
@@ -15,12 +16,13 @@ from jobs.gather import GatherParts
 from jobs.shard_leases import FeedId
 from jobs.sweep import SweepParts
 from jobs.sweep_deliveries import SweepDeliveriesParts
+from jobs.tracing import UNTRACED
 from workers.broker import CeleryDeliveryQueue, CeleryTaskQueue, make_celery
 from workers.feed import Feed, FeedParts
 from workers.gatherer import Gatherer
 from workers.late_word import LateWord
 from workers.shard_keeper import ShardKeeper
-from workers.start import start_or_exit
+from workers.start import open_tracer_or_exit, start_or_exit
 from workers.sweep_lease import SweepLease
 from workers.sweeper import CensusTerms, Sweeper
 from workers.timers import Timers
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
     from adapters.wiring import FeedAdapters
     from jobs.delivery_ports import DeliveryQueue
     from jobs.ports import TaskQueue
+    from jobs.tracing import Facts, Tracer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queues:
-    """The broker's queues, as the feed sees them."""
+    """The broker's queues, as the feed and the sweeper see them."""
 
     tasks: TaskQueue
+    swept: TaskQueue
     deliveries: DeliveryQueue
 
 
@@ -45,8 +49,14 @@ def main() -> None:
     settings, metrics = start_or_exit("feed")
     adapters = open_feed_parts(settings)
     celery = make_celery(settings.redis_url, connections=10)
-    queues = Queues(tasks=CeleryTaskQueue(celery), deliveries=CeleryDeliveryQueue(celery))
-    feed = _make_feed(settings, adapters, queues)
+    tracer = open_tracer_or_exit(settings, "feed")
+    tasks = CeleryTaskQueue(celery)
+    queues = Queues(
+        tasks=_traced(tasks, tracer, {}),
+        swept=_traced(tasks, tracer, {"longhaul.swept": True}),
+        deliveries=CeleryDeliveryQueue(celery),
+    )
+    feed = _make_feed(settings, adapters, queues, tracer)
     sweeper = _make_sweeper(settings, adapters, queues)
     metrics.watch_feed(lambda: _standing(feed, sweeper))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,7 +78,13 @@ def _standing(feed: Feed, sweeper: Sweeper) -> FeedStanding:
     )
 
 
-def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Feed:
+def _traced(tasks: TaskQueue, tracer: Tracer, facts: Facts) -> TaskQueue:
+    if tracer is UNTRACED:
+        return tasks
+    return TracedTaskQueue(queue=tasks, tracer=tracer, facts=facts)
+
+
+def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues, tracer: Tracer) -> Feed:
     return Feed(
         FeedParts(
             stream=adapters.stream,
@@ -81,7 +97,7 @@ def _make_feed(settings: Settings, adapters: FeedAdapters, queues: Queues) -> Fe
                 start=settings.feed_start,
             ),
             queue=queues.tasks,
-            announcing=_announcing(adapters, queues),
+            announcing=replace(_announcing(adapters, queues), tracer=tracer),
             late_word=LateWord(
                 events=adapters.events, timers=Timers(clock=adapters.clock, log=adapters.log)
             ),
@@ -106,7 +122,8 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queues: Queues) ->
             store=adapters.store,
             events=adapters.events,
             holders=adapters.holders,
-            queue=queues.tasks,
+            queue=queues.swept,
+            # What the sweep announces the feed has, but for a record that was lost.
             announcing=_announcing(adapters, queues),
             clock=adapters.clock,
             log=adapters.log,

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from adapters.logs import configure_logs, get_log
 from adapters.metrics import Metrics, open_metrics
 from adapters.settings import Settings, read_settings
+from adapters.traces import open_tracer
 from adapters.wiring import check_resources
 from jobs.errors import LonghaulError, Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jobs.tracing import Tracer
 
 
 def start_or_exit(
@@ -36,3 +39,12 @@ def start_or_exit(
     except LonghaulError as error:
         get_log().warning("started_without", role=role, reason=str(error))
     return settings, metrics
+
+
+def open_tracer_or_exit(settings: Settings, role: str) -> Tracer:
+    """Make the process's tracer; what its exporter does not take ends the process."""
+    try:
+        return open_tracer(settings, role)
+    except Misconfigured as error:
+        sys.stderr.write(f"{role}: {error}\n")
+        sys.exit(2)

@@ -27,7 +27,7 @@ from workers.drain_listener import DrainListener
 from workers.fenced_listener import FencedListener
 from workers.leases import RenewingLeases
 from workers.messenger import Messenger
-from workers.start import start_or_exit
+from workers.start import open_tracer_or_exit, start_or_exit
 from workers.tasks import register_tasks
 from workers.timers import Timers
 from workers.turnstile import Turnstile
@@ -41,10 +41,12 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     settings, metrics = start_or_exit("worker", check=check_all_resources)
     log, clock = get_log(), SystemClock()
+    tracer = open_tracer_or_exit(settings, "worker")
     timers = Timers(clock=clock, log=log)
     parts, leases = open_worker_parts(
         settings,
         make_leases=lambda store: RenewingLeases(store=store, clock=clock, log=log, timers=timers),
+        tracer=tracer,
     )
     match parts.kept:
         case AnswersInEither(home=home, spool=spool):
@@ -59,7 +61,8 @@ def main() -> None:
     desk = Desk(parts=parts, queue=CeleryTaskQueue(celery), timers=Timers(clock=clock, log=log))
     slots = open_slots(settings)
     turnstile = Turnstile(desk=desk, slots=slots, room=settings.worker_concurrency, log=log)
-    messenger = Messenger(parts=open_deliver_parts(settings), room=settings.webhook_concurrency)
+    deliver_parts = open_deliver_parts(settings, tracer=tracer)
+    messenger = Messenger(parts=deliver_parts, room=settings.webhook_concurrency)
     register_tasks(celery, turnstile, messenger, log)
     drain = Drain(
         desk=desk, turnstile=turnstile, leases=leases, log=log, grace=settings.drain_seconds

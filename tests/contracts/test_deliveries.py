@@ -65,7 +65,7 @@ def a_delivery(
         seq=seq,
         type=EventType.FAILED,
         at=START,
-        trace_id=a_trace().id,
+        trace=a_trace(),
         attempt=2,
         error=REFUSED,
     )

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +22,7 @@ from jobs.errors import Unavailable
 from jobs.events import Event, EventType, message_of
 from jobs.job import JobId, UserId
 from jobs.ports import EventBus, EventSource, Heard, Topic, topic_of_job, topic_of_user
+from jobs.trace import Trace
 from tests.contracts.stories import START, a_trace, new_id
 from tests.stack import RedisServer, wait_until
 
@@ -91,7 +92,7 @@ def event(
         seq=seq,
         type=kind,
         at=START,
-        trace_id=TRACE.id,
+        trace=TRACE,
         attempt=1,
         text="ü🍵" if kind is EventType.DELTA else None,
     )
@@ -194,6 +195,21 @@ def test_the_message_is_the_json_that_clients_get(both: Bus) -> None:
     assert json.loads(delta.message) == message_of(event(job_id, 1))
     assert "ü🍵" in delta.message
     assert (delta.kind, completed.kind) == (EventType.DELTA, EventType.COMPLETED)
+
+
+def test_a_sampled_trace_goes_along_with_an_end_and_not_in_its_message(both: Bus) -> None:
+    job_id = new_id()
+    sampled = Trace(id=TRACE.id, parent="53995c3f42cd8ad8", sampled=True)
+    both.source.add(topic_of_job(job_id))
+
+    both.tell(job_id, 1, EventType.STARTED)
+    ended = replace(event(job_id, 2, EventType.COMPLETED), trace=sampled)
+    both.bus.publish(ended)
+
+    both.hears(topic_of_job(job_id), [1, 2])
+    started, completed = (heard for heard in both.listener.heard if heard.job == job_id)
+    assert (started.trace, completed.trace) == (None, sampled)
+    assert json.loads(completed.message) == message_of(ended)
 
 
 def test_a_users_topic_gets_the_state_events_only(both: Bus) -> None:

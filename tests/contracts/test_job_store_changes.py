@@ -90,6 +90,20 @@ def redriven(job: Job) -> Redriven:
     )
 
 
+@pytest.mark.parametrize("parent", [None, "f" * 16])
+def test_a_redriven_job_goes_on_under_the_trace_that_its_change_names(
+    store: JobStore, parent: str | None
+) -> None:
+    held = claimed_job(store)
+    trace = parent and replace(held.job.trace, parent=parent, sampled=True)
+    ended = store.change(held.job, cancelled(held.job))
+
+    job = store.change(ended, replace(redriven(ended), trace=trace or None))
+
+    assert job.trace == (trace or ended.trace)
+    assert store.get(job.id).trace == job.trace
+
+
 @pytest.mark.parametrize("make", [cancelled, expired])
 def test_a_change_leaves_what_the_transition_says(store: JobStore, make: Make) -> None:
     held = claimed_job(store)

@@ -110,7 +110,7 @@ def an_event(**changes: Any) -> Event:  # noqa: ANN401 - an Event's own fields
         "seq": 2,
         "type": EventType.DELTA,
         "at": NOW,
-        "trace_id": a_trace().id,
+        "trace": a_trace(),
         "attempt": 1,
     }
     return Event(**(fields | changes))

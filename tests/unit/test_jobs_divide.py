@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from jobs.results import get_own_job
 from jobs.timeline import StepName
 from tests.builders import LEASE, rejected, throttled
 from tests.mill import LARGE, PAGES, REPORT, Mill
+from tests.spans import Recorder
 
 if TYPE_CHECKING:
     from jobs.ports import Invocation
@@ -45,6 +47,19 @@ def test_documents_that_do_not_fit_become_parts_that_wait() -> None:
     assert job.division.total == len(mill.part_rows) > 2
     assert {part.status for part in mill.part_rows} == {JobStatus.PENDING}
     assert mill.model.invocations == []
+
+
+def test_parts_go_on_under_the_run_that_divided_their_job() -> None:
+    seen, mill = Recorder(), Mill()
+    mill.parts = replace(mill.parts, tracer=seen.tracer)
+
+    mill.divide()
+
+    [run] = seen.named_like("process")
+    assert run.context is not None
+    assert {part.trace.id for part in mill.part_rows} == {mill.job.trace.id}
+    assert {part.trace.parent for part in mill.part_rows} == {f"{run.context.span_id:016x}"}
+    assert (run.attributes or {})["longhaul.outcome"] == "divided"
 
 
 def test_a_divided_job_is_running_and_nobody_holds_it() -> None:

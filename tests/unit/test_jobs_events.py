@@ -18,7 +18,7 @@ def an_event(kind: EventType) -> Event:
         seq=7,
         type=kind,
         at=NOW + timedelta(milliseconds=120),
-        trace_id=a_trace().id,
+        trace=a_trace(),
         attempt=2,
         text="Hel" if kind is EventType.DELTA else None,
         delay=timedelta(seconds=1.5) if kind is EventType.RETRYING else None,
@@ -115,7 +115,7 @@ def test_an_ended_row_tells_its_last_event(status: JobStatus, kind: EventType) -
         seq=2_000_009,
         type=kind,
         at=NOW,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=2,
         error=ERROR,
     )

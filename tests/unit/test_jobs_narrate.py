@@ -156,7 +156,7 @@ def test_the_start_takes_the_number_that_the_claim_put_in_the_row() -> None:
             seq=2_000_001,
             type=EventType.STARTED,
             at=NOW,
-            trace_id=a_trace().id,
+            trace=a_trace(),
             attempt=2,
         )
     ]

@@ -129,7 +129,7 @@ def test_the_first_event_is_of_the_row_that_was_written() -> None:
             seq=1,
             type=EventType.QUEUED,
             at=job.created_at,
-            trace_id=job.trace.id,
+            trace=job.trace,
             attempt=0,
         )
     ]

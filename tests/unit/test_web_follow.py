@@ -40,7 +40,7 @@ def heard(number: int, kind: EventType = EventType.DELTA, text: str | None = Non
         seq=number,
         type=kind,
         at=NOW,
-        trace_id=job.trace.id,
+        trace=job.trace,
         attempt=1,
         text=text,
     )

@@ -1,0 +1,214 @@
+import subprocess
+import sys
+import threading
+
+import pytest
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from adapters import otel
+from adapters.memory import ManualClock
+from adapters.otel import ForgivingExporter
+from deploy.local.environment import REPO_ROOT
+from jobs.errors import ClaimLost, ModelError
+from jobs.outage import Outage
+from jobs.trace import Trace, TraceId
+from jobs.tracing import SpanKind
+from tests.builders import NOW, RecordingLog
+from tests.spans import Recorder
+from tests.stack import clean_environ
+
+ID = TraceId("1-6922915b-0123456789abcdef01234567")
+NUMBER = 0x6922915B0123456789ABCDEF01234567
+SPAN = "53995c3f42cd8ad8"
+
+
+def test_a_span_is_under_the_traces_parent_and_has_its_id() -> None:
+    seen = Recorder()
+
+    with seen.tracer.begin("one", SpanKind.CLIENT, Trace(id=ID, parent=SPAN), at=NOW) as span:
+        under = span.trace
+
+    [one] = seen.spans
+    assert one.context is not None
+    assert one.parent is not None
+    assert one.context.trace_id == NUMBER
+    assert f"{one.parent.span_id:016x}" == SPAN
+    assert under == Trace(id=ID, parent=f"{one.context.span_id:016x}", sampled=True)
+    assert one.start_time == int(NOW.timestamp() * 1e9)
+
+
+def test_a_trace_without_a_parent_gets_a_root_with_its_own_id() -> None:
+    seen = Recorder()
+
+    seen.tracer.begin("one", SpanKind.SERVER, Trace(id=ID)).end()
+
+    assert seen.spans[0].parent is None
+    assert seen.spans[0].context is not None
+    assert seen.spans[0].context.trace_id == NUMBER
+
+
+@pytest.mark.parametrize(
+    ("sampler", "decided", "is_told"),
+    [
+        ("parentbased_always_on", None, True),
+        ("parentbased_always_on", False, False),
+        ("parentbased_always_off", None, False),
+        ("parentbased_always_off", True, True),
+        ("parentbased_traceidratio", True, True),
+        ("parentbased_traceidratio", None, False),
+        ("always_on", False, True),
+        ("always_off", True, False),
+        ("traceidratio", True, False),
+    ],
+)
+@pytest.mark.parametrize("parent", [None, SPAN])
+def test_sampling_is_as_the_trace_says_and_else_as_the_settings_do(
+    sampler: str, parent: str | None, *, decided: bool | None, is_told: bool
+) -> None:
+    seen = Recorder({"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0"})
+
+    trace = Trace(id=ID, parent=parent, sampled=decided)
+    with seen.tracer.begin("one", SpanKind.SERVER, trace) as span:
+        assert span.trace.sampled is is_told
+
+    assert len(seen.spans) == int(is_told)
+
+
+def test_an_error_names_itself_and_says_nothing_of_what_was_sent() -> None:
+    seen = Recorder()
+    refused = ModelError(
+        "your prompt: Tell me", name="Bedrock.ThrottlingException", error_code="x", retryable=True
+    )
+    for error in (refused, ClaimLost("gone"), ValueError("Tell me")):
+        with (
+            pytest.raises(type(error)),
+            seen.tracer.begin("one", SpanKind.CLIENT, Trace(id=ID)),
+        ):
+            raise error
+
+    words = [dict(span.attributes or {}) for span in seen.spans]
+    assert words == [
+        {"error.type": "Bedrock.ThrottlingException"},
+        {"error.type": "claim_lost"},
+        {"error.type": "ValueError"},
+    ]
+    assert all(span.status.description is None and not span.events for span in seen.spans)
+    assert not any(span.status.is_ok for span in seen.spans)
+
+
+def test_what_is_apart_begins_a_trace_that_links_to_its_origin() -> None:
+    seen = Recorder()
+    origin = Trace(id=ID, parent=SPAN, sampled=True)
+
+    seen.tracer.begin_apart("again", SpanKind.CONSUMER, origin, at=NOW).end()
+
+    [again] = seen.spans
+    assert again.context is not None
+    assert again.context.trace_id != NUMBER
+    assert again.context.trace_id >> 96 == int(NOW.timestamp())  # as X-Ray wants it
+    assert again.parent is None
+    assert [f"{link.context.span_id:016x}" for link in again.links] == [SPAN]
+
+
+def test_the_service_has_the_kind_of_process_for_its_name_unless_it_is_named() -> None:
+    plain = Recorder()
+    named = Recorder(
+        {"OTEL_SERVICE_NAME": "llm", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=a%20b"}
+    )
+    for seen in (plain, named):
+        seen.tracer.begin("one", SpanKind.SERVER, Trace(id=ID)).end()
+
+    assert plain.spans[0].resource.attributes["service.name"] == "longhaul-worker"
+    assert plain.spans[0].resource.attributes["service.instance.id"] == "worker@test:1"
+    assert named.spans[0].resource.attributes["service.name"] == "llm"
+    assert named.spans[0].resource.attributes["deployment.environment"] == "a b"
+
+
+class Away(SpanExporter):
+    """A collector that comes back."""
+
+    def __init__(self) -> None:
+        self.answers = [SpanExportResult.FAILURE] * 3 + [SpanExportResult.SUCCESS]
+
+    def export(self, _: object) -> SpanExportResult:
+        return self.answers.pop(0)
+
+
+def test_a_collector_that_is_away_is_told_of_once_and_once_when_it_is_back() -> None:
+    log = RecordingLog()
+    exporter = ForgivingExporter(Away(), Outage("traces", clock=ManualClock(), log=log))
+
+    results = [exporter.export([]) for _ in range(4)]
+
+    assert [result.name for result in results] == ["FAILURE"] * 3 + ["SUCCESS"]
+    assert [line.event for line in log.lines] == ["part_away", "part_back"]
+
+
+class Frozen(SpanExporter):
+    """A collector that takes the connection and says nothing."""
+
+    def __init__(self) -> None:
+        self.is_asked = threading.Event()
+        self.thaws = threading.Event()
+
+    def export(self, _: object) -> SpanExportResult:
+        self.is_asked.set()
+        self.thaws.wait(60)
+        return SpanExportResult.FAILURE
+
+
+def test_last_words_are_not_waited_for_when_nobody_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(otel, "_LAST_WORDS_SECONDS", 0.05)
+    frozen = Frozen()
+    processor = BatchSpanProcessor(frozen, schedule_delay_millis=1)
+    seen = Recorder()
+    seen.tracer.begin("one", SpanKind.SERVER, Trace(id=ID)).end()
+    processor.on_end(seen.spans[0])
+    assert frozen.is_asked.wait(10)
+
+    otel._say_last_words(processor)  # noqa: SLF001 - what atexit calls
+
+    assert not frozen.thaws.is_set()
+    frozen.thaws.set()
+
+
+WITHOUT_A_COLLECTOR = """
+import os, sys
+import workers.worker_entry, workers.feed_entry, web.app
+from adapters.settings import read_settings
+from adapters.traces import open_tracer
+from jobs.tracing import UNTRACED
+assert open_tracer(read_settings(os.environ), "worker") is UNTRACED
+ours = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf", "requests")
+print([name for name in sys.modules if name.startswith(ours)])
+"""  # redis-py takes in OpenTelemetry's metrics wherever they are installed
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "none"},
+    ],
+    ids=["unset", "empty", "disabled", "no exporter"],
+)
+def test_neither_spans_nor_their_exporter_are_imported_unless_a_collector_is_named(
+    named: dict[str, str],
+) -> None:
+    needed = {"REDIS_URL": "redis://127.0.0.1:6379/0", "LONGHAUL_BUCKET": "results"}
+
+    ran = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", WITHOUT_A_COLLECTOR],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=REPO_ROOT,
+        env={**clean_environ(), **needed, **named},
+    )
+
+    assert ran.stdout == "[]\n"
