@@ -89,6 +89,10 @@ faults: $(READY)  ## Break everything under load and check what holds: JOBS=1000
 	@exec python -m tests.faults --jobs "$(JOBS)" --seed "$(SEED)" --rounds "$(ROUNDS)" \
 	    $(if $(ONLY),--only "$(ONLY)")
 
+.PHONY: rehearse
+rehearse: $(READY)  ## Replace every process under load as Kubernetes would, with the manifests' own times: SCALE=0.1
+	@exec python -m tests.rehearsal $(if $(SCALE),--scale "$(SCALE)")
+
 EXAMPLES ?= 500
 
 .PHONY: watchers

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +15,10 @@ from adapters.metrics_ports import PORTS_ON
 from adapters.settings import CLIENTS_OWN, STAND_INS_OWN, Settings, read_settings
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.start import PROCESSES
-from tests.cloudformation import read_template
+from tests.cloudformation import Template, read_template
 from tests.dockerfile import environment_of, only, read_stages
 from tests.manifests import KUBERNETES, OVERLAYS, render
+from tests.pods import SECRET_VALUES, environ_of_pod, of_kind, pods
 from tests.stack import environ_of
 from tests.web_world import World
 from web.event_stream import COMMENT_SECONDS
@@ -28,14 +29,9 @@ from web.wire import PING_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.manifests import Manifest
+    from tests.pods import Pod
 
 MIB, GIB = 2**20, 2**30
-SECRET_VALUES = {
-    "REDIS_URL": "rediss://:secret@cache.example.com:6379/0",
-    "LONGHAUL_API_KEYS": "ada:0123456789abcdef",
-    "LONGHAUL_WEBHOOK_SECRETS": "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
-}
 BOTO3 = re.compile(r"AWS_(REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY|EC2_METADATA_DISABLED)")
 ENDPOINT = re.compile(r"AWS_ENDPOINT_URL(_(DYNAMODB|DYNAMODB_STREAMS|S3|BEDROCK_RUNTIME))?")
 STAND_INS = {"redis", "aws", "bedrock"}
@@ -44,72 +40,6 @@ STAND_INS = {"redis", "aws", "bedrock"}
 MARGIN = 20
 FEEDS_BATCH = 40  # three tries of 1.5 s and 10 s at the stream, and what follows
 PROXIES_LEARN_IN = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pod:
-    """A workload of one container."""
-
-    manifest: Manifest
-
-    @property
-    def name(self) -> str:
-        name: str = self.manifest["metadata"]["name"]
-        return name
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        spec: dict[str, Any] = self.manifest["spec"]["template"]["spec"]
-        return spec
-
-    @property
-    def container(self) -> dict[str, Any]:
-        [container] = self.spec["containers"]
-        found: dict[str, Any] = container
-        return found
-
-    @property
-    def labels(self) -> dict[str, str]:
-        labels: dict[str, str] = self.manifest["spec"]["template"]["metadata"]["labels"]
-        return labels
-
-    @property
-    def ports(self) -> dict[str, int]:
-        return {port["name"]: port["containerPort"] for port in self.container["ports"]}
-
-    @property
-    def probes(self) -> dict[str, dict[str, Any]]:
-        return {
-            name: self.container[name]
-            for name in ("startupProbe", "readinessProbe", "livenessProbe")
-        }
-
-
-def of_kind(overlay: str, *kinds: str) -> list[Manifest]:
-    return [one for one in render(overlay) if one["kind"] in kinds]
-
-
-def pods(overlay: str) -> dict[str, Pod]:
-    found = [Pod(manifest=one) for one in of_kind(overlay, "Deployment", "StatefulSet")]
-    return {pod.name: pod for pod in found}
-
-
-def environ_of_pod(overlay: str, pod: Pod) -> dict[str, str]:
-    """Work out what the container's environment is, secrets that nobody has made included."""
-    maps = {one["metadata"]["name"]: one["data"] for one in of_kind(overlay, "ConfigMap")}
-    made = [one["metadata"]["name"] for one in of_kind(overlay, "Secret")]
-    environ: dict[str, str] = {}
-    for source in pod.container.get("envFrom", ()):
-        environ |= maps[source["configMapRef"]["name"]]
-    for one in pod.container["env"]:
-        if "value" in one:
-            environ[one["name"]] = one["value"]
-            continue
-        reference = one["valueFrom"]["secretKeyRef"]
-        assert reference["key"] == one["name"]
-        assert reference["name"] in made or overlay == "aws", reference
-        environ[one["name"]] = SECRET_VALUES[one["name"]]
-    return environ
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -363,6 +293,21 @@ def test_roles_are_the_stacks_outputs() -> None:
     for account in of_kind("aws", "ServiceAccount"):
         role = given[f"{account['metadata']['name'].capitalize()}Role"]
         assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == role
+
+
+def test_each_service_account_may_take_its_own_role_and_no_other() -> None:
+    issuer = "oidc.eks.eu-central-1.amazonaws.com/id/ABC"
+    template = Template(given={"BucketName": "my-bucket", "OidcProvider": issuer})
+
+    for account in of_kind("aws", "ServiceAccount"):
+        name, namespace = account["metadata"]["name"], account["metadata"]["namespace"]
+        role = template.resources[f"{name.capitalize()}Role"]["Properties"]
+        [trust] = json.loads(role["AssumeRolePolicyDocument"])["Statement"]
+        assert trust["Principal"]["Federated"].endswith(f":oidc-provider/{issuer}")
+        assert trust["Condition"]["StringEquals"] == {
+            f"{issuer}:aud": "sts.amazonaws.com",
+            f"{issuer}:sub": f"system:serviceaccount:{namespace}:{name}",
+        }
 
 
 def test_the_stacks_environment_is_the_overlays() -> None:
