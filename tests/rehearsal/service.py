@@ -50,6 +50,8 @@ class Service:
         self._open.add(task)
         try:
             await self._connect(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the Service is closed; asyncio would print each connection's cancellation
         finally:
             self._open.discard(task)
             writer.close()
