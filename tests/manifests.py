@@ -123,7 +123,7 @@ def violations(manifests: Sequence[Manifest]) -> str:
             check=False,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             cwd=folder,
         )
     if done.returncode == 0 and "Failed checks: 0" in done.stdout:

@@ -1,4 +1,4 @@
-"""A rollout in short: the manifests' own signals and graces, at a hundredth of their length."""
+"""A rollout in short: the manifests' own signals and graces, at a hundredth of their length or so."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.stack import LocalStack
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHORT = Plan(jobs=16, shortest=0.5, longest=3, over=8, scale=0.008, overlong=6)
+SHORT = Plan(jobs=16, shortest=0.5, longest=2.5, over=8, scale=0.015, overlong=6)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_rollout_interrupts_no_job_that_can_finish_and_hands_on_what_cannot(
     tmp_path: Path,
 ) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OVERLAY = "local"
 LOOK_SECONDS = 0.05
-READY_WITHIN = 60.0
+READY_WITHIN = 120.0
 _HWM = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 

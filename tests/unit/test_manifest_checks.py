@@ -92,6 +92,7 @@ def test_a_mistake_is_found_by_its_definition(mistake: str) -> None:
     assert all(expected in one for one in found)
 
 
+@pytest.mark.timeout(300)
 def test_what_is_allowed_too_much_is_found_by_policy() -> None:
     manifests = render("aws")
     one = container(manifests)
