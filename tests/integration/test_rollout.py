@@ -1,4 +1,4 @@
-"""A rollout in short: the manifests' own signals and graces, at a hundredth of their length or so."""
+"""A rollout in short: the manifests' own signals and graces, at some hundredths of their length."""
 
 from __future__ import annotations
 
