@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JS_CLIENT := clients/javascript
+CHECKOV_READY := $(VENV)/checkov/.ready
 NODE_READY := tests/node_modules/.ready $(JS_CLIENT)/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
@@ -22,6 +23,13 @@ setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual
 
 $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml clients/python/pyproject.toml
 	@PYTHON="$(PYTHON)" bash deploy/local/setup.sh "$(VENV)"
+	@touch $@
+
+# checkov wants older libraries than Longhaul does, so it has an environment of its own.
+$(CHECKOV_READY): requirements-checkov.lock | $(READY)
+	@echo "setup: installing checkov" >&2
+	@uv venv --quiet --clear --python "$(BIN)/python" $(dir $@)
+	@VIRTUAL_ENV= uv pip sync --quiet --python $(dir $@)bin/python --require-hashes $<
 	@touch $@
 
 # For checks and tests alone; everything else does without Node.
@@ -40,13 +48,13 @@ demo: $(READY)  ## Run one real job through the whole system and show it
 	@exec python -m deploy.local.demo
 
 .PHONY: check
-check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the tests
+check: $(READY) $(NODE_READY) kubernetes-check  ## Lint, types, layers: what CI checks before the tests
 	@ruff check .
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-cache
 	@cfn-lint deploy/aws/*.yaml
-	@hadolint deploy/Dockerfile
+	@hadolint deploy/Dockerfile deploy/local/Dockerfile
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p $(JS_CLIENT)
 	@$(JS_CLIENT)/node_modules/.bin/tsc -p web/console
 	@if command -v promtool >/dev/null; then \
@@ -56,16 +64,20 @@ check: $(READY) $(NODE_READY)  ## Lint, types, layers: what CI checks before the
 	    echo "check: no promtool on PATH (apt-get install prometheus): alert rules are left to CI" >&2; \
 	fi
 
+.PHONY: kubernetes-check
+kubernetes-check: $(READY) $(CHECKOV_READY)  ## Render deploy/kubernetes and hold it against schemas and policies
+	@python -m tests.manifests
+
 # Each worker has stand-ins of its own; one that has finished takes tests from the other.
 WORKERS ?= 2
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: test-quick
-test-quick: $(READY) $(NODE_READY)  ## Unit and contract tests only
+test-quick: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## Unit and contract tests only
 	@pytest $(PARALLEL) tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY) $(NODE_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
+test: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
 	@pytest $(PARALLEL)
 
 JOBS ?= 300
@@ -76,6 +88,10 @@ ROUNDS ?= 1
 faults: $(READY)  ## Break everything under load and check what holds: JOBS=1000 SEED=1 ROUNDS=3 ONLY=...
 	@exec python -m tests.faults --jobs "$(JOBS)" --seed "$(SEED)" --rounds "$(ROUNDS)" \
 	    $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: rehearse
+rehearse: $(READY)  ## Replace every process under load as Kubernetes would, with the manifests' own times: SCALE=0.1
+	@exec python -m tests.rehearsal $(if $(SCALE),--scale "$(SCALE)")
 
 EXAMPLES ?= 500
 
@@ -98,8 +114,12 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 	    --no-header pyproject.toml --extra local --extra dev -o requirements-dev.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header pyproject.toml --extra local -c requirements-dev.lock -o requirements-local.lock
 	@echo uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header - -o requirements-uv.lock
+	@echo "checkov>=3.3" | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header - -o requirements-checkov.lock
 	@echo setuptools | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header - -c requirements-dev.lock -o requirements-build.lock
 

@@ -107,6 +107,7 @@ class LocalPlan:
     stand_ins: tuple[StandIn, ...]
     additions: Mapping[str, str]
     always: Mapping[str, str]
+    listen: str = HOST
 
     @property
     def web_address(self) -> str:
@@ -144,6 +145,7 @@ def plan(environ: Mapping[str, str]) -> LocalPlan:
             **always,
         },
         always=always,
+        listen=environ.get("LONGHAUL_LOCAL_HOST") or HOST,
     )
 
 

@@ -54,7 +54,7 @@ def _ministack(plan: LocalPlan, environ: Mapping[str, str]) -> Server:
         command=(sys.executable, "-P", "-m", "ministack"),
         environment={
             **{name: every[name] for name in (*INHERITED, *SIGNING) if every.get(name)},
-            "BIND_HOST": HOST,
+            "BIND_HOST": plan.listen,
             "MINISTACK_HOST": HOST,
             "MINISTACK_REGION": every.get("AWS_REGION", "us-east-1"),
             "GATEWAY_PORT": str(plan.ports.aws),
@@ -83,7 +83,9 @@ def _valkey(plan: LocalPlan, environ: Mapping[str, str]) -> Server:
 
     home = plan.data_dir / "redis"
     options = {
-        "bind": HOST,
+        "bind": plan.listen,
+        # Who may reach other addresses than loopback's is a network policy's to say.
+        "protected-mode": "yes" if plan.listen == HOST else "no",
         "port": str(plan.ports.redis),
         "dir": str(home),
         "daemonize": "no",
@@ -110,7 +112,10 @@ def _bedrock(plan: LocalPlan, environ: Mapping[str, str]) -> Server:
     return Server(
         name=StandIn.BEDROCK,
         port=plan.ports.bedrock,
-        command=(sys.executable, "-m", "deploy.local.bedrock", "--port", port, "--host", HOST),
+        command=(
+            *(sys.executable, "-m", "deploy.local.bedrock"),
+            *("--port", port, "--host", plan.listen),
+        ),
         environment=dict(environ),
         folders=(),
         stop_within=timedelta(seconds=5),

