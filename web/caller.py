@@ -49,10 +49,16 @@ def identify_token(token: str, authenticator: Authenticator) -> Caller:
 
 
 def trace_of(headers: Headers, parts: WebParts) -> Trace:
-    """Take the trace that the caller names, X-Ray's header before W3C's, or start one."""
+    """Take the trace that the caller names, X-Ray's header before W3C's, or start one.
+
+    A load balancer adds an X-Ray header that names no span: one that W3C's names comes first.
+    """
+    xray = Trace.from_xray(headers.get("X-Amzn-Trace-Id", ""))
+    if xray is not None and xray.parent is not None:
+        return xray
     return (
-        Trace.from_xray(headers.get("X-Amzn-Trace-Id", ""))
-        or Trace.from_traceparent(headers.get("traceparent", ""))
+        Trace.from_traceparent(headers.get("traceparent", ""))
+        or xray
         or Trace.start(parts.clock.now(), parts.chance.entropy(12))
     )
 

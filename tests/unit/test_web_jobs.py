@@ -38,6 +38,8 @@ JOB_FIELDS = {
 }
 XRAY = "Root=1-6922915b-aaaaaaaaaaaaaaaaaaaaaaaa;Parent=bbbbbbbbbbbbbbbb;Sampled=1"
 TRACE_ID = "1-6922915b-aaaaaaaaaaaaaaaaaaaaaaaa"
+W3C = "00-6922915baaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"
+OTHER_TRACE = "1-6922915b-dddddddddddddddddddddddd"
 
 
 def test_a_submitted_job_is_answered_with_202_its_place_and_itself() -> None:
@@ -285,7 +287,9 @@ def test_without_a_header_everyone_is_local_where_that_is_allowed() -> None:
     "headers",
     [
         {"X-Amzn-Trace-Id": XRAY},
-        {"traceparent": "00-6922915baaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"},
+        {"traceparent": W3C},
+        {"traceparent": W3C, "X-Amzn-Trace-Id": f"Root={OTHER_TRACE}"},
+        {"traceparent": W3C.replace("a", "c"), "X-Amzn-Trace-Id": XRAY},
     ],
 )
 def test_the_callers_trace_goes_into_row_answer_log_and_problem(headers: dict[str, str]) -> None:
