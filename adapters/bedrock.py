@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from adapters.bedrock_errors import broken_off, translating_model_errors
 from adapters.bedrock_native import invoke_natively
 from adapters.bedrock_stream import BedrockAnswering, whole_characters
+from jobs.prompt import is_tools_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,18 +120,21 @@ def _messages(prompt: Prompt) -> object:
     return _with_bytes(prompt.messages)
 
 
-def _with_bytes(value: object) -> object:
+def _with_bytes(value: object, *, place: str = "") -> object:
     """Turn the base64 that JSON has for bytes into bytes, which boto3 encodes by itself."""
     if isinstance(value, list):
-        return [_with_bytes(item) for item in value]
+        return [_with_bytes(item, place=place) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: base64.b64decode(item)
-        if key == "bytes" and isinstance(item, str)
-        else _with_bytes(item)
-        for key, item in value.items()
-    }
+    return {key: _member_with_bytes(place, key, item) for key, item in value.items()}
+
+
+def _member_with_bytes(place: str, key: str, value: object) -> object:
+    if is_tools_own(place, key):
+        return value
+    if key == "bytes" and isinstance(value, str):
+        return base64.b64decode(value)
+    return _with_bytes(value, place=key)
 
 
 def _inference(

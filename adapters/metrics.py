@@ -79,7 +79,7 @@ class ServedMetrics:
         try:
             server, thread = start_http_server(self._port, self._host, registry=self._registry)
         except OSError as error:
-            raise port_refused(self._host, self._port, error) from error
+            raise port_refused("metrics", self._host, self._port, error) from error
 
         def stop() -> None:
             server.shutdown()

@@ -39,12 +39,12 @@ def forget_process(pid: int) -> None:
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # it has no types
 
 
-def check_port(host: str, port: int) -> None:
-    """Check that a port can be listened on. Raises Misconfigured."""
+def check_port(what: str, host: str, port: int) -> None:
+    """Check that `what` can be served there. Raises Misconfigured."""
     try:
         [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise port_refused(host, port, error) from error
+        raise port_refused(what, host, port, error) from error

@@ -12,13 +12,14 @@ import ssl
 import threading
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from jobs.webhook import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from io import BufferedReader
 
 _CONNECT_SECONDS = 5.0
 _MOST_ANSWER_BYTES = 4096  # what a receiver says beside its status is not for us
@@ -63,17 +64,16 @@ class PublicHttp:
         address = self._checked_address(host, port)
         with (
             _failing_in_a_word(),
-            self._connected(address, port) as (plain, cut),
+            self._connected(address, port) as plain,
             _secured(plain, host) if is_tls else plain as channel,
         ):
             connection = http.client.HTTPConnection(host, port)
             connection.sock = channel
+            connection.response_class = _WholeResponse
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             named = {"Host": parts.netloc, **headers, "Connection": "close"}
             connection.request("POST", target, body=body, headers=named)
             response = connection.getresponse()
-            if cut.is_made:  # to http.client, headers that were cut off are headers that ended
-                raise CallFailed("timeout")
             answer = Answer(status=response.status, retry_after=_retry_after(response))
             with suppress(OSError, http.client.HTTPException):
                 response.read(_MOST_ANSWER_BYTES)  # the status is what counts
@@ -93,7 +93,7 @@ class PublicHttp:
         return addresses[0]
 
     @contextmanager
-    def _connected(self, address: str, port: int) -> Iterator[tuple[socket.socket, _Cut]]:
+    def _connected(self, address: str, port: int) -> Iterator[socket.socket]:
         """Connect to the address, and cut the line when the call's time is over."""
         within = min(_CONNECT_SECONDS, self.seconds)
         with socket.create_connection((address, port), timeout=within) as plain:
@@ -105,7 +105,7 @@ class PublicHttp:
                 timer.daemon = True
                 timer.start()
                 try:
-                    yield plain, cut
+                    yield plain
                 except (OSError, http.client.HTTPException) as error:
                     if cut.is_made:
                         raise CallFailed("timeout") from error
@@ -113,6 +113,32 @@ class PublicHttp:
                 finally:
                     timer.cancel()
                     timer.join()
+
+
+class _WholeResponse(http.client.HTTPResponse):
+    """A response whose headers came to their end: to http.client, any that stop have ended."""
+
+    def begin(self) -> None:
+        """Read status and headers. Raises ConnectionResetError where the line breaks off."""
+        self.fp = cast("BufferedReader", _WholeLines(self.fp))
+        super().begin()
+
+
+class _WholeLines:
+    """A file of which each line ends with its end."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
+
+    def readline(self, most: int = -1) -> bytes:
+        """Read a line; one of more than `most` bytes is its reader's to refuse."""
+        line = self._file.readline(most)
+        if not line.endswith(b"\n") and len(line) != most:
+            raise ConnectionResetError("the answer broke off")
+        return line
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
 
 
 class _Cut:

@@ -56,7 +56,10 @@ _REDIS = (
 _NEVER = -1  # Lambda's way to say that no record is too old
 _OLDEST_SECONDS = 7 * 86_400  # Lambda's most
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_BRACKETED = re.compile(r"\[(.*)\]")
+_WORD = r"^[!-~]+$"  # visible ASCII, as in a request
 _SECRET = "whsec_"  # noqa: S105 - how Standard Webhooks' secrets begin
 _SECRET_BYTES = (24, 64)  # the specification's
 _MOST_TRIES = 20
@@ -83,7 +86,7 @@ class Settings(TraceSettings):
     redis_url: str = Field(validation_alias="REDIS_URL", pattern=_REDIS)
     table: str = Field(default="LLM_Jobs", pattern=r"^[A-Za-z0-9_.-]{3,200}$")
     bucket: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]|\.[a-z0-9]){1,61}[a-z0-9]$")
-    default_model: str = Field(default="amazon.nova-lite-v1:0", min_length=1, max_length=2048)
+    default_model: str = Field(default="amazon.nova-lite-v1:0", pattern=_WORD, max_length=2048)
     default_max_tokens: int = Field(default=4096, ge=1, le=2**31 - 1)
     allow_anonymous: bool = False
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
@@ -91,8 +94,8 @@ class Settings(TraceSettings):
     oidc_issuer: str | None = Field(default=None, max_length=512)
     oidc_audience: str | None = Field(default=None, min_length=1, max_length=512)
     oidc_jwks_url: str | None = Field(default=None, max_length=2048)
-    oidc_user_claim: str = Field(default="sub", min_length=1, max_length=128)
-    oidc_scope_claim: str = Field(default="scope", min_length=1, max_length=128)
+    oidc_user_claim: str = Field(default="sub", pattern=_WORD, max_length=128)
+    oidc_scope_claim: str = Field(default="scope", pattern=_WORD, max_length=128)
     oidc_user_prefix: str = Field(default="oidc:", pattern=r"^[A-Za-z0-9._@:-]{0,32}$")
     allowed_origins: Annotated[frozenset[str], NoDecode] = frozenset()
     allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
@@ -103,6 +106,7 @@ class Settings(TraceSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="PORT")
+    web_processes: int = Field(default=1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
     web_connections: int = Field(default=10_000, ge=10, le=100_000)
     max_request_bytes: int = Field(default=25 * _MIB, ge=_KIB, le=100 * _MIB)
 
@@ -151,6 +155,19 @@ class Settings(TraceSettings):
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _check_interface(cls, value: str) -> str:
+        """Take no empty one, which would be every interface."""
+        try:
+            return str(ip_address(value))
+        except ValueError:
+            if not _HOST.fullmatch(value):
+                raise ValueError(
+                    "must be a name or an address to listen on, such as 127.0.0.1"
+                ) from None
+            return value
 
     @field_validator("spool_dir")
     @classmethod
@@ -362,7 +379,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 def _read_host(text: str) -> str:
     """Give a name in small letters, or an address in its shortest form. Raises ValueError."""
     try:
-        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+        return str(ip_address(_BRACKETED.sub(r"\1", text)))
     except ValueError:
         if not _HOST.fullmatch(text):
             raise ValueError(

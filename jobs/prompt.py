@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Where Converse takes any JSON: what a tool is called with, and what it answers.
+_TOOLS_OWN = frozenset({("toolUse", "input"), ("content", "json")})
+
+
+def is_tools_own(place: str, key: str) -> bool:
+    """Whether `key` of the object, or of the objects listed, under `place` is a tool's own JSON.
+
+    Nothing in there is Bedrock's to read, whatever it is called.
+    """
+    return (place, key) in _TOOLS_OWN
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:

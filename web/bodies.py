@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from jobs.document import MOST_DOCUMENTS
 from jobs.errors import FieldProblem, InvalidRequest
 from jobs.job import InferenceConfig
-from jobs.prompt import Prompt
+from jobs.prompt import Prompt, is_tools_own
 from jobs.webhook import LONGEST_URL
 from web.json_text import text_of_member
 
@@ -70,19 +70,21 @@ def _has_one_kind(block: dict[str, Any]) -> dict[str, Any]:
     return block
 
 
-def _check_inside(value: object) -> None:
+def _check_inside(value: object, *, place: str = "") -> None:
     """Refuse, at any depth, what Bedrock would read with our rights, and bytes that are none."""
     if isinstance(value, list):
         for item in value:
-            _check_inside(item)
+            _check_inside(item, place=place)
     if not isinstance(value, dict):
         return
     for key, item in value.items():
+        if is_tools_own(place, key):
+            continue
         if key == "s3Location":
             raise PydanticCustomError("block", "s3Location is not accepted: send the bytes")
         if key == "bytes" and not _is_base64(item):
             raise PydanticCustomError("block", "bytes must be base64")
-        _check_inside(item)
+        _check_inside(item, place=key)
 
 
 def _is_all_the_callers(body: dict[str, Any]) -> dict[str, Any]:

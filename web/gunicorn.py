@@ -1,7 +1,4 @@
-"""gunicorn's configuration, read once before any worker is forked: settings fail here, in a line.
-
-WEB_CONCURRENCY sets the number of workers (1); gunicorn reads it itself.
-"""
+"""gunicorn's configuration, read once before a worker is forked: settings fail here, in a line."""
 
 from __future__ import annotations
 
@@ -39,15 +36,18 @@ def _address(host: str, port: int) -> str:
 
 
 bind = [_address(_settings.host, _settings.port)]
-if begin_sharing() and _settings.metrics_port and "GUNICORN_FD" not in os.environ:
+if begin_sharing() and "GUNICORN_FD" not in os.environ:
     try:  # gunicorn would try for five seconds and then say it in a traceback
-        check_port(_settings.metrics_host, _settings.metrics_port)
+        check_port("requests", _settings.host, _settings.port)
+        if _settings.metrics_port:
+            check_port("metrics", _settings.metrics_host, _settings.metrics_port)
     except Misconfigured as error:
         end_sharing()
         sys.stderr.write(f"web: {error}\n")
         sys.exit(2)
 if _settings.metrics_port:
     bind.append(_address(_settings.metrics_host, _settings.metrics_port))
+workers = _settings.web_processes
 worker_class = "gevent"
 worker_connections = _settings.web_connections
 backlog = 2048

@@ -539,6 +539,17 @@ def test_bytes_reach_the_model_as_they_were_and_not_encoded_twice() -> None:
     assert content[0] == {"text": "What is it?"}
 
 
+def test_what_is_a_tools_own_reaches_the_model_as_it_was_sent() -> None:
+    tools = {"bytes": "eA==", "s3Location": {"bytes": 5}}
+    call = {"toolUse": {"toolUseId": "t1", "name": "fetch", "input": tools}}
+    answer = {"toolResult": {"toolUseId": "t1", "content": [{"json": tools}]}}
+    prompt = Prompt(messages=[{"role": "user", "content": [call, answer]}])
+
+    parameters = converse_parameters(an_invocation(prompt=prompt))
+
+    assert parameters["messages"][0]["content"] == [call, answer]
+
+
 def test_a_documents_bytes_reach_the_model_as_they_were_uploaded() -> None:
     document = a_document(name="report.pdf")
     prompt = attach(Prompt(text="Sum up"), [Block(document=document, content=bytes(range(256)))])

@@ -207,7 +207,7 @@ def test_a_worker_tells_how_it_stands_until_it_stops() -> None:
     assert seen.value("longhaul_worker_running_jobs") == 3
     assert seen.value("longhaul_worker_room") == 400
     assert seen.value("process_resident_memory_bytes") > 0
-    check_port("127.0.0.1", port)
+    check_port("metrics", "127.0.0.1", port)
 
 
 def test_a_port_in_use_is_a_mistake_that_is_named() -> None:
@@ -217,7 +217,7 @@ def test_a_port_in_use_is_a_mistake_that_is_named() -> None:
         with pytest.raises(Misconfigured, match=f"127.0.0.1:{port}: Address already in use"):
             ServedMetrics(default_model=MODEL, host="127.0.0.1", port=port).serve()
         with pytest.raises(Misconfigured, match=f"127.0.0.1:{port}: Address already in use"):
-            check_port("127.0.0.1", port)
+            check_port("metrics", "127.0.0.1", port)
 
 
 def test_without_a_port_nothing_is_counted_and_nothing_listens() -> None:

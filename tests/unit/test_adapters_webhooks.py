@@ -200,6 +200,18 @@ def test_a_receiver_that_drips_is_cut_off(head: bytes, drop: bytes, answered: An
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 2"])
+def test_a_receiver_that_dies_in_its_headers_has_not_answered(said: bytes) -> None:
+    def die(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(said)
+        handler.close_connection = True
+
+    with running(die) as receiver:
+        told = announcer().tell(a_delivery(receiver.url), BODY)
+
+    assert told == Answered(error="connection_lost")
+
+
 def test_a_receiver_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"

@@ -383,3 +383,13 @@ def test_what_is_wrong_with_a_native_body_is_said_in_its_own_words(
         read_job_body({"body": body}, b"")
 
     assert [(one.field, one.detail) for one in refusal.value.problems] == [("body", detail)]
+
+
+def test_a_tools_own_json_may_name_anything() -> None:
+    tools = {"bytes": 5, "s3Location": "x", "more": [{"bytes": "eA=="}]}
+    call = {"toolUse": {"toolUseId": "t1", "name": "fetch", "input": tools}}
+    answer = {"toolResult": {"toolUseId": "t1", "content": [{"json": tools}]}}
+
+    sent = {"messages": [{"role": "user", "content": [call, answer]}]}
+
+    assert World().client.post("/v1/jobs", json=sent, headers=ADA).status_code == 202
