@@ -75,11 +75,8 @@ def test_a_job_from_its_prompt_to_its_removal(shell: Shell) -> None:
     watched = shell.run("watch", job_id)
 
     assert (submitted.returncode, watched.returncode) == (0, 0)
-    assert (
-        watched.stdout
-        == shell.run("result", job_id).stdout
-        == shell.reads("result", job_id)["text"]
-    )
+    text = shell.reads("result", job_id)["text"]
+    assert watched.stdout == shell.run("result", job_id).stdout == f"{text}\n"
     assert shell.reads("show", job_id)["status"] == "COMPLETED"
     assert shell.reads("timeline", job_id)["steps"][-1]["step"] == "completed"
     assert shell.reads("deliveries", job_id) == []
