@@ -277,6 +277,9 @@ def test_a_job_in_parts_shows_how_many_are_read(page: Page) -> None:
     expect(parts).to_be_visible(timeout=WITHIN_MS)
     read = re.compile(r"[1-9]\d* of [1-9]\d* read")
     expect(page.locator("#parts-text")).to_have_text(read, timeout=WITHIN_MS)
+    expect(page.locator("#timeline-picture svg")).to_have_attribute(
+        "aria-label", re.compile("Parts: reading the parts .*, goes on")
+    )
     wait_for_status(page, "Completed")
     expect(parts).to_be_hidden()
 
