@@ -80,8 +80,9 @@ def may_have_been_told(job: Job) -> bool:
 
 def hops_of(job: Job, deliveries: Sequence[Delivery]) -> list[Hop]:
     """Give all hops in the order in which they were made."""
+    steps = _in_order(job.timeline)
     woven: list[tuple[Step, timedelta | None, Told | None]] = [
-        (step, took, None) for step, took in zip(job.timeline, _calls_of(job.timeline), strict=True)
+        (step, took, None) for step, took in zip(steps, _calls_of(steps), strict=True)
     ]
     tellings = [telling for one in deliveries for telling in _tellings_of(one)]
     tellings.sort(key=lambda telling: telling.step.at)
@@ -93,6 +94,23 @@ def hops_of(job: Job, deliveries: Sequence[Delivery]) -> list[Hop]:
         Hop(step=step, after=max(step.at - before, _NO_TIME), took=took, told=told)
         for before, (step, took, told) in zip(befores, woven, strict=False)
     ]
+
+
+def _in_order(timeline: Sequence[Step]) -> list[Step]:
+    """Put what was written late where its time says that it belongs.
+
+    A row's writes follow from each other, so their order holds whatever the clocks of several
+    machines say. Only the call that a cancel breaks off is noted after it by who had not seen it:
+    such steps go before the cancel, in their own order, but not before what it followed from.
+    """
+    steps: list[Step] = []
+    for step in timeline:
+        is_late = bool(steps) and steps[-1].name is StepName.CANCELLED and step.at < steps[-1].at
+        if is_late and step.name is not StepName.REDRIVEN:
+            steps.insert(-1, step)
+        else:
+            steps.append(step)
+    return steps
 
 
 def _calls_of(timeline: Sequence[Step]) -> Iterator[timedelta | None]:

@@ -14,6 +14,7 @@ const TOLD_EVERY_MS = 16; // text: a screen shows no more than that
  * @typedef {object} JobSnapshot
  * @property {Job | null} job As last read: when the watch began, and once the job has ended.
  * @property {string} text So far; right under every retry and gap.
+ * @property {number | null} textSince When this attempt's first text came, in milliseconds since 1970.
  * @property {JobStatus | null} status
  * @property {number} attempt
  * @property {JobError | Error | null} error The job's, or why no more can be told of it.
@@ -26,6 +27,7 @@ const TOLD_EVERY_MS = 16; // text: a screen shows no more than that
 export const NOTHING_KNOWN = Object.freeze({
   job: null,
   text: "",
+  textSince: null,
   status: null,
   attempt: 0,
   error: null,
@@ -123,10 +125,12 @@ export class JobWatch {
     const terms = { after: this.#state.seq, signal };
     for await (const event of this.#jobs.wholeEvents(this.jobId, terms)) {
       this.#state = foldEvent(this.#state, event);
-      const { text, attempt, error, progress, retryAt, isEnded } = this.#state;
+      const { text, attempt, error, progress, retryAt, isEnded, hasGap } = this.#state;
+      const hasWritten = text !== "" || hasGap;
+      const textSince = hasWritten ? (this.#snapshot.textSince ?? Date.parse(event.at)) : null;
       const status = this.#state.status ?? this.#snapshot.status;
       const isText = event.event === "job.delta";
-      this.#know({ text, status, attempt, error, progress, retryAt, isEnded }, { isText });
+      this.#know({ text, textSince, status, attempt, error, progress, retryAt, isEnded }, { isText });
     }
   }
 

@@ -198,10 +198,19 @@ def test_a_reload_in_mid_stream_goes_on(page: Page) -> None:
 def test_a_cancelled_job_stops_and_keeps_its_text(page: Page) -> None:
     run(page, "Say it. <<stand-in: tokens=400; duration_s=60; first_token_s=0>>")
     wait_for_text(page, 20)
+    picture = page.locator("#timeline-picture svg")
+    expect(picture).to_have_attribute("aria-label", re.compile("writing .*, goes on"))
+    page.screenshot(path=SHOTS / "writing-light.png", full_page=True)
 
     page.get_by_role("button", name="Cancel").click()
 
     wait_for_status(page, "Cancelled")
+    expect(picture).not_to_have_attribute("aria-label", re.compile("goes on"))
+    page.get_by_text("Every step, as a table").click()
+    steps = page.locator("#timeline-steps th")
+    expect(steps.last).to_have_text("partial kept", timeout=WITHIN_MS)
+    assert steps.all_text_contents()[-3:] == ["first token", "cancelled", "partial kept"]
+    page.screenshot(path=SHOTS / "cancelled-light.png", full_page=True)
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(page.locator("#announcer")).to_have_text("Job: Cancelled")
     assert job_of(page)["status"] == "CANCELLED"
@@ -268,6 +277,9 @@ def test_a_job_in_parts_shows_how_many_are_read(page: Page) -> None:
     expect(parts).to_be_visible(timeout=WITHIN_MS)
     read = re.compile(r"[1-9]\d* of [1-9]\d* read")
     expect(page.locator("#parts-text")).to_have_text(read, timeout=WITHIN_MS)
+    expect(page.locator("#timeline-picture svg")).to_have_attribute(
+        "aria-label", re.compile("Parts: reading the parts .*, goes on")
+    )
     wait_for_status(page, "Completed")
     expect(parts).to_be_hidden()
 
@@ -307,6 +319,73 @@ def test_a_job_that_is_not_there_is_said_plainly_and_left(browser: Browser, syst
         wait_for_status(page, "Completed")
         expect(page.get_by_role("heading", name="Answer")).to_be_visible()
         expect(page.get_by_text("It may have been deleted")).to_be_hidden()
+
+
+def test_an_address_that_leads_nowhere_says_so(page: Page) -> None:
+    page.goto("/#/whatever")
+
+    expect(page.get_by_role("heading", name="No such page")).to_be_visible()
+    expect(page.get_by_label("Prompt", exact=True)).to_be_hidden()
+    page.get_by_role("link", name="Run a new job").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_be_visible()
+
+
+def test_a_file_of_another_kind_is_refused_at_once(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    files = {"name": "photo.png", "mimeType": "image/png", "buffer": b"\x89PNG"}
+    page.get_by_label("Documents").set_input_files(files)  # type: ignore[arg-type] # a FilePayload
+
+    refused = page.get_by_role("listitem").filter(has_text="photo.png")
+    expect(refused).to_contain_text("Not taken, and no part of the job. Taken are PDF (.pdf), Word")
+    expect(page.locator("#announcer")).to_contain_text("photo.png: Not taken")
+    assert [url for url in asked if "/uploads" in url] == []
+    refused.get_by_role("button", name="Remove photo.png").click()
+    expect(refused).to_be_hidden()
+
+
+def test_the_example_is_told_of_for_as_long_as_it_is_there(page: Page) -> None:
+    hint = page.get_by_text("An example is filled in.")
+    expect(hint).to_be_visible()
+
+    page.get_by_label("Prompt", exact=True).fill("Say it.")
+
+    expect(hint).to_be_hidden()
+
+
+def test_a_server_that_is_gone_is_told_of_until_it_is_back(
+    browser: Browser,
+    system: System,  # noqa: ARG001 - the workers and the feed
+    stand_ins: LocalStack,
+    tmp_path: Path,
+) -> None:
+    web = Web({**clean_environ(), **stand_ins.environ}, tmp_path / "web.log")
+    web.start()
+    try:
+        with visit(browser, web.url, may_say="ERR_|WebSocket") as page:
+            run(page, "Say it. <<stand-in: tokens=400; duration_s=60; first_token_s=0>>")
+            wait_for_text(page, 20)
+            web.kill()
+
+            banner = page.get_by_role("alert").filter(has_text="Cannot reach the server")
+            expect(banner).to_be_visible(timeout=WITHIN_MS)
+            page.get_by_role("button", name="Cancel").click()
+            expect(page.get_by_role("button", name="Cancelling…")).to_be_disabled()
+            clock = page.locator("#job-clock").text_content()
+            expect(page.locator("#job-problem")).to_contain_text(
+                "cannot be reached", timeout=60_000
+            )
+            assert page.locator("#job-clock").text_content() == clock
+            page.screenshot(path=SHOTS / "lost-light.png", full_page=True)
+
+            web.start()
+            expect(banner).to_be_hidden(timeout=60_000)
+            expect(page.locator("#announcer")).to_have_text("The server is reached again")
+            expect(page.locator("#job-problem")).to_be_hidden()
+            page.get_by_role("button", name="Cancel").click()
+            wait_for_status(page, "Cancelled")
+    finally:
+        web.kill()
 
 
 def test_two_tabs_see_the_same_jobs_live(page: Page) -> None:
@@ -390,6 +469,9 @@ def test_a_phone_shows_all_of_it(browser: Browser, system: System) -> None:
     with visit(browser, system.url, viewport=size, has_touch=True, is_mobile=True) as page:
         expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         page.screenshot(path=SHOTS / "new-phone.png", full_page=True)
+        expect(page.get_by_role("button", name="Theme: system")).to_have_text("Theme: system")
+        expect(page.get_by_text("Live", exact=True)).to_be_in_viewport()
+        expect(page.get_by_text("runs it")).to_be_hidden()
         views = [page.evaluate(SMALL_TARGETS)]
         widths = [page.evaluate("document.documentElement.scrollWidth")]
         page.get_by_role("button", name="Run", exact=True).tap()

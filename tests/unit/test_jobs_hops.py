@@ -101,6 +101,38 @@ def test_an_end_without_a_call_took_none() -> None:
     assert [hop.took for hop in hops_of(job, ())] == [None, None, None]
 
 
+CANCELLED_ROW = (
+    a_step(StepName.ACCEPTED, 0, attempt=None, by="web@test:1"),
+    a_step(StepName.CLAIMED, 1),
+    a_step(StepName.INVOKED, 2),
+    a_step(StepName.CANCELLED, 5, attempt=None, by="web@test:1"),
+    a_step(StepName.FIRST_TOKEN, 3),
+    a_step(StepName.PARTIAL_KEPT, 6),
+    a_step(StepName.REDRIVEN, 9, attempt=None, by="web@test:1"),
+)
+
+
+def test_what_a_worker_noted_after_a_cancel_stands_where_it_happened() -> None:
+    hops = hops_of(an_ended_job(CANCELLED_ROW), ())
+
+    assert names(hops)[2:] == ["invoked", "first_token", "cancelled", "partial_kept", "redriven"]
+    assert [hop.after.total_seconds() for hop in hops][2:] == [1, 1, 2, 1, 3]
+    assert hops[5].took == later(4)
+
+
+def test_clocks_that_differ_turn_no_cause_around() -> None:
+    late = (
+        a_step(StepName.ACCEPTED, 0, attempt=None, by="web@test:1"),
+        a_step(StepName.CLAIMED, 2),  # the worker's clock is ahead of the web's
+        a_step(StepName.INVOKED, 3),
+        a_step(StepName.CANCELLED, 1, attempt=None, by="web@test:1"),
+        a_step(StepName.REDRIVEN, 0.5, attempt=None, by="web@test:2"),
+        a_step(StepName.CLAIMED, 0.75, attempt=2, by="worker@test:2"),
+    )
+
+    assert [hop.step for hop in hops_of(an_ended_job(late), ())] == list(late)
+
+
 def test_a_delivery_is_announced_then_tried_until_it_is_told() -> None:
     job = an_ended_job()
     hook, _ = deliveries_of(job)

@@ -1,4 +1,4 @@
-import { byId, setText } from "./dom.js";
+import { byId, h, setText } from "./dom.js";
 
 /** @import { Connection } from "/static/longhaul/live_socket.js" */
 
@@ -14,4 +14,24 @@ export function showConnection({ state }) {
 export function showOffline() {
   byId("connection", HTMLElement).dataset.state = "closed";
   setText(byId("connection-text", HTMLElement), WORDS.closed);
+}
+
+/** @param {number | null} lostSince Since when the server cannot be reached. */
+export function showReach(lostSince) {
+  document.body.classList.toggle("is-lost", lostSince !== null);
+  const said = byId("lost", HTMLElement);
+  if (lostSince === null) return said.replaceChildren();
+  const at = new Date(lostSince).toLocaleTimeString();
+  said.replaceChildren(h("strong", {}, "Cannot reach the server; trying again."), ` What you see is from ${at}.`);
+}
+
+/** Ask for something that is there without a key. */
+export async function probe() {
+  try {
+    const terms = /** @type {const} */ ({ cache: "no-store" });
+    const answer = await fetch("/static/console/icon.svg", { ...terms, signal: AbortSignal.timeout(5000) });
+    return ![502, 503, 504].includes(answer.status);
+  } catch {
+    return false;
+  }
 }

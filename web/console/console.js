@@ -1,23 +1,25 @@
 /** The console: which view is shown, for whom, and what the views have in common. */
 
-import { showConnection, showOffline } from "./connection.js";
+import { probe, showConnection, showOffline, showReach } from "./connection.js";
 import { byId, setText } from "./dom.js";
 import { JobList } from "./job_list.js";
 import { JobView } from "./job_view.js";
+import { placeOf } from "./places.js";
+import { Reach } from "./reach.js";
 import { clientWith, isRefusal, session } from "./session.js";
 import { SubmitForm } from "./submit_form.js";
 import { offerThemes } from "./theme.js";
 
-const JOB = /^#\/jobs\/([\w-]{1,100})$/;
-const VIEWS = /** @type {const} */ (["sign-in", "new", "job"]);
-
-let client = clientWith(session.key(), showConnection);
-let isAdmitted = false;
+const VIEWS = /** @type {const} */ (["sign-in", "new", "job", "nowhere"]);
 
 const announce = (/** @type {string} */ what) => setText(byId("announcer", HTMLElement), what);
+const reach = new Reach({ probe, onChange });
+let client = clientWith(session.key(), onConnection);
+let isAdmitted = false;
+
 const list = new JobList(onRefused);
-const view = new JobView({ announce, onRefused });
-new SubmitForm({
+const view = new JobView({ announce, onRefused, now: reach.now });
+const form = new SubmitForm({
   client: () => client,
   announce,
   onRefused,
@@ -26,6 +28,21 @@ new SubmitForm({
     location.hash = `#/jobs/${job.id}`;
   },
 });
+
+/** @param {import("/static/longhaul/live_socket.js").Connection} connection */
+function onConnection(connection) {
+  showConnection(connection);
+  reach.hear(connection.state);
+}
+
+/** @param {number | null} lostSince */
+function onChange(lostSince) {
+  showReach(lostSince);
+  if (lostSince !== null || !isAdmitted) return;
+  announce("The server is reached again");
+  form.comeBack();
+  view.comeBack();
+}
 
 /** A credential that is not taken, any more or at all, is asked for anew. @param {unknown} error */
 function onRefused(error) {
@@ -39,6 +56,7 @@ function askForKey(problem) {
   client.close();
   list.close();
   view.close();
+  reach.forget();
   showOffline();
   show("sign-in");
   const said = byId("sign-in-problem", HTMLElement);
@@ -63,23 +81,16 @@ async function enter() {
 /** Show what the address says: a reload comes back to the same job. */
 function route() {
   if (!isAdmitted) return;
-  const jobId = JOB.exec(location.hash)?.[1];
-  list.mark(jobId ?? "");
-  if (jobId !== undefined) {
-    show("job");
-    view.open(client, jobId);
-  } else {
-    view.close();
-    document.title = "Longhaul";
-    show("new");
-  }
-  document.body.dataset.view = jobId ? "job" : location.hash === "#/jobs" ? "list" : "new";
-  for (const [id, isHere] of /** @type {Array<[string, boolean]>} */ ([
-    ["to-new", !jobId && location.hash !== "#/jobs"],
-    ["to-list", location.hash === "#/jobs"],
-  ])) {
-    byId(id, HTMLElement).toggleAttribute("aria-current", isHere);
-  }
+  const { view: place, jobId } = placeOf(location.hash);
+  list.mark(jobId);
+  show(place === "list" ? "new" : place);
+  if (place === "job") view.open(client, jobId);
+  else view.close();
+  if (place !== "job") document.title = place === "nowhere" ? "No such page – Longhaul" : "Longhaul";
+  if (place === "nowhere") announce("There is no such page");
+  document.body.dataset.view = place;
+  byId("to-new", HTMLElement).toggleAttribute("aria-current", place === "new");
+  byId("to-list", HTMLElement).toggleAttribute("aria-current", place === "list");
 }
 
 /** @param {typeof VIEWS[number]} shown */
@@ -92,8 +103,7 @@ function turn() {
   route();
   if (!isAdmitted) return;
   scrollTo(0, 0);
-  const heading = { job: "job-title", list: "list-title", new: "new-title" }[document.body.dataset.view ?? "new"];
-  byId(heading ?? "new-title", HTMLElement).focus({ preventScroll: true });
+  byId(`${document.body.dataset.view}-title`, HTMLElement).focus({ preventScroll: true });
 }
 
 byId("skip", HTMLElement).addEventListener("click", (event) => {
@@ -105,7 +115,7 @@ byId("sign-in-form", HTMLFormElement).addEventListener("submit", (event) => {
   const field = byId("key", HTMLInputElement);
   session.keep(field.value.trim());
   field.value = "";
-  client = clientWith(session.key(), showConnection);
+  client = clientWith(session.key(), onConnection);
   void enter();
 });
 byId("sign-out", HTMLElement).addEventListener("click", () => {

@@ -1,4 +1,5 @@
 import { byId, h, setText } from "./dom.js";
+import { TAKEN, typeOf } from "./file_types.js";
 import { size } from "./words.js";
 
 /**
@@ -19,6 +20,8 @@ export class Documents {
   #home = byId("documents", HTMLElement);
   /** @type {Set<Chosen>} */
   #chosen = new Set();
+  /** @type {Set<HTMLElement>} Files that are not taken. */
+  #refused = new Set();
 
   /**
    * @param {object} terms
@@ -51,6 +54,8 @@ export class Documents {
   }
 
   clear() {
+    for (const item of this.#refused) item.remove();
+    this.#refused.clear();
     for (const one of [...this.#chosen]) this.#remove(one);
   }
 
@@ -73,22 +78,46 @@ export class Documents {
   /** @param {FileList | null} files */
   #take(files) {
     for (const file of files ?? []) {
+      const type = typeOf(file);
+      if (type === null) {
+        this.#refuse(file);
+        continue;
+      }
       if (this.#chosen.size >= MOST) {
         this.#announce(`A job takes ${MOST} documents at most`);
         return;
       }
-      this.#add(file);
+      this.#add(file, type);
     }
   }
 
-  /** @param {File} file */
-  #add(file) {
+  /** Say that a file is of no kind that is taken, before it goes anywhere. @param {File} file */
+  #refuse(file) {
+    const why = `Not taken, and no part of the job. Taken are ${TAKEN}.`;
+    const remove = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${file.name}` }, "Remove");
+    const said = h("span", { class: "hint is-wrong" }, why);
+    const item = h("li", {}, h("span", { class: "file-name" }, file.name), said, remove);
+    remove.addEventListener("click", () => {
+      item.remove();
+      this.#refused.delete(item);
+      this.#input.focus();
+    });
+    this.#refused.add(item);
+    this.#home.append(item);
+    this.#announce(`${file.name}: ${why}`);
+  }
+
+  /**
+   * @param {File} file
+   * @param {string} contentType
+   */
+  #add(file, contentType) {
     const stopping = new AbortController();
     const bar = h("progress", { max: Math.max(1, file.size), value: 0, "aria-label": `Upload of ${file.name}` });
     const state = h("span", { class: "hint" }, size(file.size));
     const remove = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${file.name}` }, "Remove");
     const item = h("li", {}, h("span", { class: "file-name" }, file.name), state, bar, remove);
-    const uploadId = this.#upload(file, stopping.signal, bar, state);
+    const uploadId = this.#upload(file, contentType, stopping.signal, bar, state);
     const one = { item, stopping, uploadId };
     remove.addEventListener("click", () => {
       this.#remove(one);
@@ -100,13 +129,14 @@ export class Documents {
 
   /**
    * @param {File} file
+   * @param {string} contentType
    * @param {AbortSignal} signal
    * @param {HTMLProgressElement} bar
    * @param {HTMLElement} state
    */
-  #upload(file, signal, bar, state) {
+  #upload(file, contentType, signal, bar, state) {
     const onProgress = (/** @type {{sent: number}} */ { sent }) => (bar.value = sent);
-    const uploading = this.#uploads().create(file, { onProgress, signal });
+    const uploading = this.#uploads().create(file, { contentType, onProgress, signal });
     const uploadId = uploading.then((upload) => upload.upload_id);
     uploadId.then(
       () => {

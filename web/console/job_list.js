@@ -20,6 +20,7 @@ const PAGE = 30;
 export class JobList {
   #home = byId("list-rows", HTMLElement);
   #empty = byId("list-empty", HTMLElement);
+  #emptyWords = this.#empty.textContent ?? "";
   #more = byId("list-more", HTMLButtonElement);
   /** @type {Map<string, Row>} */
   #rows = new Map();
@@ -198,6 +199,7 @@ export class JobList {
       const there = this.#home.children[index];
       if (there !== item) this.#home.insertBefore(item, there ?? null);
     });
+    setText(this.#empty, this.#emptyWords);
     this.#empty.hidden = rows.length > 0;
     this.#more.hidden = this.#cursor === null;
   }

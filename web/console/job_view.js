@@ -2,6 +2,7 @@ import { isTerminalStatus } from "/static/longhaul/longhaul.js";
 import { Answer } from "./answer.js";
 import { byId, setText } from "./dom.js";
 import { problemNodes, showFacts } from "./job_facts.js";
+import { liveOf, momentOf } from "./live.js";
 import { Timeline } from "./timeline.js";
 import { duration, statusWord, titleOf, wholeDuration } from "./words.js";
 
@@ -25,7 +26,8 @@ export class JobView {
   #none = byId("answer-none", HTMLElement);
   #cancel = byId("cancel", HTMLButtonElement);
   #redrive = byId("redrive", HTMLButtonElement);
-  #timeline = new Timeline();
+  /** @type {Timeline} */
+  #timeline;
   /** @type {JobWatch | null} */
   #watch = null;
   /** @type {() => void} */
@@ -36,17 +38,27 @@ export class JobView {
   #told = "";
   #moment = "";
 
+  /** Why a button's verb was not done: shown for as long as the job stands as it did. @type {Error | null} */
+  #refusal = null;
+  /** @type {JobSnapshot["status"]} */
+  #refusedIn = null;
+
   /**
    * @param {object} terms
    * @param {(what: string) => void} terms.announce
    * @param {(error: unknown) => void} terms.onRefused
+   * @param {() => number} terms.now Up to when anything is known, in milliseconds since 1970.
    */
-  constructor({ announce, onRefused }) {
+  constructor({ announce, onRefused, now }) {
     this.#announce = announce;
     this.#onRefused = onRefused;
+    this.#now = now;
+    this.#timeline = new Timeline(now);
     this.#answer = new Answer(announce);
-    this.#cancel.addEventListener("click", () => this.#act(this.#cancel, () => this.#watch?.cancel()));
-    this.#redrive.addEventListener("click", () => this.#act(this.#redrive, () => this.#watch?.redrive()));
+    const cancel = () => this.#watch?.cancel();
+    const redrive = () => this.#watch?.redrive();
+    this.#cancel.addEventListener("click", () => this.#act(this.#cancel, "Cancelling…", cancel));
+    this.#redrive.addEventListener("click", () => this.#act(this.#redrive, "Starting…", redrive));
   }
 
   /** @type {(what: string) => void} */
@@ -55,6 +67,10 @@ export class JobView {
   #onRefused;
   /** @type {Answer} */
   #answer;
+  /** @type {() => number} */
+  #now;
+  /** @type {() => void} */
+  #reopen = () => {};
 
   /**
    * @param {Longhaul} client
@@ -62,6 +78,8 @@ export class JobView {
    */
   open(client, jobId) {
     this.close();
+    this.#reopen = () => this.open(client, jobId);
+    this.#refusal = null;
     this.#told = this.#moment = "";
     this.#answer.clear(jobId);
     byId("facts", HTMLElement).replaceChildren();
@@ -78,6 +96,16 @@ export class JobView {
     this.#watch = null;
     clearInterval(this.#ticking);
     this.#timeline.close();
+  }
+
+  /** The server is reached again: take back what only said that it was not. */
+  comeBack() {
+    const seen = this.#watch?.getSnapshot();
+    if (!seen) return;
+    if (mayPass(seen.error)) return this.#reopen();
+    if (mayPass(this.#refusal)) this.#refusal = null;
+    this.#show(seen);
+    this.#timeline.reread();
   }
 
   /** @param {Readonly<JobSnapshot>} seen */
@@ -124,12 +152,13 @@ export class JobView {
 
   /** @param {Readonly<JobSnapshot>} seen */
   #showProblem({ error, status, job }) {
-    const isShown = error !== null && status !== "PENDING_RETRY";
-    this.#problem.hidden = !isShown;
-    if (!isShown || error === null) return;
-    if (error instanceof Error) this.#onRefused(error);
-    const traceId = error instanceof Error && "traceId" in error ? String(error.traceId ?? "") : job?.trace_id;
-    this.#problem.replaceChildren(...problemNodes(error, traceId));
+    if (status !== this.#refusedIn) this.#refusal = null;
+    const shown = this.#refusal ?? (status === "PENDING_RETRY" ? null : error);
+    this.#problem.hidden = shown === null;
+    if (shown === null) return;
+    if (shown instanceof Error) this.#onRefused(shown);
+    const traceId = shown instanceof Error && "traceId" in shown ? String(shown.traceId ?? "") : job?.trace_id;
+    this.#problem.replaceChildren(...problemNodes(shown, traceId));
   }
 
   /** What changes by time alone. @param {Readonly<JobSnapshot>} seen */
@@ -137,12 +166,12 @@ export class JobView {
     const isWaiting = status === "PENDING_RETRY" && retryAt !== null;
     this.#wait.hidden = !isWaiting;
     if (isWaiting) {
-      const left = Math.ceil((retryAt - Date.now()) / 1000) * 1000;
+      const left = Math.ceil((retryAt - this.#now()) / 1000) * 1000;
       setText(byId("job-wait-why", HTMLElement), `${sentence(error?.message ?? "The attempt failed")} Next attempt`);
       setText(byId("job-wait-timer", HTMLElement), left > 0 ? `in ${wholeDuration(left)}` : "now");
     }
     if (!job) return setText(this.#clock, "");
-    const end = job.ended_at ? Date.parse(job.ended_at) : isEnded ? null : Date.now();
+    const end = job.ended_at ? Date.parse(job.ended_at) : isEnded ? null : this.#now();
     const word = job.ended_at ? duration : wholeDuration; // fractions only where they stand still
     if (end !== null) setText(this.#clock, word(end - Date.parse(job.created_at)));
   }
@@ -152,9 +181,11 @@ export class JobView {
    *
    * @param {Readonly<JobSnapshot>} seen
    */
-  #note({ status, attempt, text, error, retryAt, job }) {
+  #note(seen) {
+    const { status, attempt, error, retryAt } = seen;
     if (status === null) return;
-    const moment = `${status} ${attempt} ${text !== ""} ${job?.ended_at ?? ""} ${job?.result?.bytes ?? ""}`;
+    this.#timeline.follow(liveOf(seen, Date.now()));
+    const moment = momentOf(seen);
     if (moment !== this.#moment) this.#timeline.reread();
     this.#moment = moment;
     const told = `${status} ${attempt}`;
@@ -170,22 +201,33 @@ export class JobView {
 
   /**
    * @param {HTMLButtonElement} button
+   * @param {string} meanwhile
    * @param {() => Promise<unknown> | undefined} verb
    */
-  async #act(button, verb) {
+  async #act(button, meanwhile, verb) {
+    const watch = this.#watch;
+    const word = button.textContent ?? "";
+    this.#refusal = null;
     button.disabled = true;
+    setText(button, meanwhile);
     try {
       await verb();
       this.#title.focus(); // the button goes with the state that it was for
     } catch (error) {
-      this.#problem.hidden = false;
-      const trace = error instanceof Error && "traceId" in error ? String(error.traceId ?? "") : "";
-      this.#problem.replaceChildren(...problemNodes(/** @type {Error} */ (error), trace));
+      if (watch === null || watch !== this.#watch) return; // another job is shown
+      this.#refusal = /** @type {Error} */ (error);
+      this.#refusedIn = watch.getSnapshot().status;
+      this.#announce(this.#refusal.message);
+      this.#showProblem(watch.getSnapshot());
     } finally {
       button.disabled = false;
+      setText(button, word);
     }
   }
 }
+
+/** @param {unknown} error */
+const mayPass = (error) => error instanceof Error && "retryable" in error && error.retryable === true;
 
 /** @param {string} words */
 const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);

@@ -13,6 +13,11 @@
  * @property {boolean} isOpen It goes on.
  * @property {string | null} error With which it ended.
  *
+ * @typedef {object} Live What the events say before the row does.
+ * @property {number} attempt
+ * @property {number | null} textSince Since when this attempt writes.
+ * @property {number | null} endedAt When the job ended.
+ *
  * @typedef {{label: string, phases: Phase[]}} Row Phases that follow each other without anything between.
  */
 
@@ -36,26 +41,57 @@ const BEGINS = {
   expired: null,
 };
 
+/** @type {Live} */
+export const NOTHING_LIVE = { attempt: 0, textSince: null, endedAt: null };
+
 /**
  * @param {Timeline["steps"]} steps
  * @param {number} now Where a phase that goes on is drawn to.
+ * @param {Live} [live]
  * @returns {Phase[]}
  */
-export function phasesOf(steps, now) {
+export function phasesOf(steps, now, live = NOTHING_LIVE) {
   /** @type {Phase[]} */
   const phases = [];
   /** @type {Phase | null} */
   let open = null;
+  let isOver = false;
   for (const { step, at, attempt, error } of steps) {
     const kind = BEGINS[step];
     if (kind === undefined) continue;
+    if (isOver && step !== "redriven") continue; // noted late, or by a clock that is ahead
     const from = Date.parse(at);
-    if (open !== null) phases.push({ .../** @type {Phase} */ (open), to: from, isOpen: false, error });
+    if (open !== null) phases.push(closed(open, from, error));
     open = kind && { kind, attempt, from, to: from, isOpen: true, error: null };
+    isOver = kind === null;
   }
-  if (open !== null) phases.push({ .../** @type {Phase} */ (open), to: Math.max(now, open.from) });
-  return phases;
+  return open === null ? phases : [...phases, ...lived(open, now, live)];
 }
+
+/**
+ * Go on with the last phase as the live events say: the row is told of a first token when the call ends.
+ *
+ * @param {Phase} open
+ * @param {number} now
+ * @param {Live} live
+ * @returns {Phase[]}
+ */
+function lived(open, now, { attempt, textSince, endedAt }) {
+  if (open.kind === "waited" && open.attempt === attempt && textSince !== null) {
+    const waited = closed(open, textSince, null);
+    return [waited, ...lived({ ...open, kind: "wrote", from: waited.to }, now, { attempt, textSince, endedAt })];
+  }
+  if (endedAt !== null) return [closed(open, Math.min(now, endedAt), null)];
+  return [{ ...open, to: Math.max(now, open.from) }];
+}
+
+/**
+ * @param {Phase} phase
+ * @param {number} to
+ * @param {string | null} error
+ * @returns {Phase}
+ */
+const closed = (phase, to, error) => ({ ...phase, to: Math.max(phase.from, to), isOpen: false, error });
 
 /**
  * Put what belongs to one attempt into one row.

@@ -45,6 +45,7 @@ export class SubmitForm {
     this.#onRefused = onRefused;
     this.#documents = new Documents({ uploads: () => client().uploads, announce });
     this.#prompt.value = EXAMPLE;
+    this.#prompt.addEventListener("input", () => this.#showHint());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#submit();
@@ -54,12 +55,24 @@ export class SubmitForm {
     });
   }
 
+  /** Whether the problem that is shown may pass. */
+  #mayPass = false;
+
   /** @type {() => Longhaul} */
   #client;
   /** @type {(job: Job) => void} */
   #onSubmitted;
   /** @type {(error: unknown) => void} */
   #onRefused;
+
+  /** The server is reached again: take back what only said that it was not. */
+  comeBack() {
+    if (this.#mayPass) this.#problem.hidden = true;
+  }
+
+  #showHint() {
+    byId("example-hint", HTMLElement).hidden = this.#prompt.value !== EXAMPLE;
+  }
 
   async #submit() {
     if (this.#run.disabled) return;
@@ -97,6 +110,7 @@ export class SubmitForm {
   /** @param {Error} error */
   #tell(error) {
     this.#onRefused(error);
+    this.#mayPass = "retryable" in error && error.retryable === true;
     const trace = "traceId" in error ? String(error.traceId ?? "") : "";
     this.#problem.replaceChildren(...problemNodes(error, trace));
     this.#problem.hidden = false;

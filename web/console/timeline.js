@@ -1,11 +1,13 @@
 import { isTerminalStatus } from "/static/longhaul/longhaul.js";
 import { byId, h } from "./dom.js";
+import { NOTHING_LIVE } from "./phases.js";
 import { drawTimeline } from "./timeline_picture.js";
 import { duration, shortTime } from "./words.js";
 
 /**
  * @import { Jobs } from "/static/longhaul/jobs.js"
  * @import { Timeline as Steps } from "/static/longhaul/types.js"
+ * @import { Live } from "./phases.js"
  */
 
 const REREAD_MS = 400; // several things happen at once, such as a claim and a call
@@ -31,10 +33,17 @@ export class Timeline {
   /** @type {ReturnType<typeof setTimeout> | undefined} When a delivery may have been tried. */
   #later;
   #hasLookedAgain = false;
+  /** @type {Live} */
+  #live = NOTHING_LIVE;
 
-  constructor() {
+  /** @param {() => number} now Up to when anything is known, in milliseconds since 1970. */
+  constructor(now) {
+    this.#now = now;
     new ResizeObserver(() => this.#draw()).observe(this.#picture);
   }
+
+  /** @type {() => number} */
+  #now;
 
   /**
    * @param {Jobs} jobs
@@ -45,6 +54,7 @@ export class Timeline {
     this.#jobs = jobs;
     this.#jobId = jobId;
     this.#steps = [];
+    this.#live = NOTHING_LIVE;
     this.#hasLookedAgain = false;
     this.#show();
     this.#ticking = setInterval(() => this.#draw(), REDRAWN_MS);
@@ -58,6 +68,15 @@ export class Timeline {
     clearInterval(this.#ticking);
     this.#reading?.abort();
     this.#jobs = null;
+  }
+
+  /** Draw it as the events say, until the row says so. @param {Live} live */
+  follow(live) {
+    const { attempt, textSince, endedAt } = this.#live;
+    const isSame = live.attempt === attempt && live.textSince === textSince;
+    if (isSame && (live.endedAt === null) === (endedAt === null)) return;
+    this.#live = live;
+    this.#draw();
   }
 
   /** Something has happened: read it in a moment. */
@@ -114,7 +133,7 @@ export class Timeline {
   #draw() {
     const width = Math.floor(this.#picture.clientWidth);
     if (width === 0) return;
-    const drawn = drawTimeline(this.#steps, Date.now(), width);
+    const drawn = drawTimeline(this.#steps, this.#now(), width, this.#live);
     this.#picture.replaceChildren(drawn ?? h("p", { class: "hint" }, "Reading the steps…"));
   }
 }

@@ -4,7 +4,7 @@ import { duration } from "./words.js";
 
 /**
  * @import { Timeline } from "/static/longhaul/types.js"
- * @import { Phase, Row } from "./phases.js"
+ * @import { Live, Phase, Row } from "./phases.js"
  */
 
 const ROW = 30;
@@ -21,10 +21,11 @@ const MOST_ROWS = 40;
  * @param {Timeline["steps"]} steps
  * @param {number} now
  * @param {number} width In pixels.
+ * @param {Live} live
  * @returns {SVGSVGElement | null} Nothing where nothing has begun.
  */
-export function drawTimeline(steps, now, width) {
-  const phases = phasesOf(steps, now);
+export function drawTimeline(steps, now, width, live) {
+  const phases = phasesOf(steps, now, live);
   const rows = [...rowsOf(phases), ...deliveryRowsOf(steps, phases, now)].slice(-MOST_ROWS);
   const first = rows[0]?.phases[0];
   if (!first) return null;

@@ -82,6 +82,24 @@ test("a component shows a job as it goes on, once for a page that mounts twice",
   await waitUntil(() => jobs.following === 0, "nobody follows it");
 });
 
+test("an attempt's text has a beginning, and the next attempt has none yet", async () => {
+  const jobs = new ToldJobs();
+  const { text, leave, seen } = page(jobs);
+  const at = (/** @type {number} */ second) => `2026-01-01T00:00:0${second}Z`;
+
+  await waitUntil(() => text().includes("PENDING"), "the job");
+  jobs.tell("job.started", { at: at(1) });
+  jobs.tell("job.delta", { text: "Good ", at: at(2) });
+  jobs.tell("job.delta", { text: "day", at: at(3) });
+  await waitUntil(() => text().includes("Good day"), "the text");
+  assert.equal(seen.job?.textSince, Date.parse(at(2)));
+
+  jobs.tell("job.retrying", { at: at(4), delay_s: 1 });
+  await waitUntil(() => text().includes("PENDING_RETRY"), "the wait");
+  assert.equal(seen.job?.textSince, null);
+  leave();
+});
+
 test("many pieces of text make few renders", async () => {
   const jobs = new ToldJobs();
   const { text, leave, seen } = page(jobs);
