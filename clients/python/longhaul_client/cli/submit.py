@@ -51,7 +51,7 @@ def submit(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exi
         prompt=prompt,
         system=system,
         model=options.model,
-        inference_config=options.max_tokens and {"max_tokens": options.max_tokens},
+        inference_config=_inference_of(options),
         metadata=dict(options.metadata) or None,
         documents=[_upload(client, screen, path) for path in options.files] or None,
         webhook=options.webhook,
@@ -68,6 +68,11 @@ def submit(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exi
     else:
         screen.line(job.id)
     return Exit.DONE
+
+
+def _inference_of(options: argparse.Namespace) -> dict[str, int] | None:
+    # Not "if options.max_tokens": 0 is wrong, and the server says why.
+    return None if options.max_tokens is None else {"max_tokens": options.max_tokens}
 
 
 def _wait(client: Longhaul, screen: Screen, job: Job, *, seconds: float, as_json: bool) -> Exit:
