@@ -85,6 +85,16 @@ def test_a_submitted_job_is_named_on_stdout(user: User) -> None:
     }
 
 
+def test_a_title_is_metadata_like_any_other(user: User) -> None:
+    words = ["submit", "--prompt", "Hi", "--title", "Q3 report", "--metadata", "a=b"]
+    user.script = Script.of(httpx.Response(202, json=job_json()))
+
+    assert user.types(*words, answers=user.script) == 0
+
+    body = json.loads(user.script.requests[0].content)
+    assert body["metadata"] == {"a": "b", "title": "Q3 report"}
+
+
 def test_an_option_of_0_is_sent_as_0_for_the_server_to_judge(user: User) -> None:
     words = "submit --prompt Hi --max-tokens 0"
 
