@@ -41,6 +41,7 @@ $(CHECKOV_READY): requirements-checkov.lock | $(READY)
 
 .PHONY: run
 run: $(READY)  ## Run the whole system on local stand-ins until Ctrl-C
+	@honcho run python -m deploy.local may-start  # beside honcho's lines its own would be lost
 	@exec honcho start
 
 .PHONY: demo

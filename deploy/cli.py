@@ -6,23 +6,26 @@ import argparse
 import os
 import sys
 from importlib.util import find_spec
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from adapters.bootstrap import ensure_resources
-from adapters.settings import read_settings
-from adapters.wiring import check_all_resources
-from deploy.doctor_command import add_doctor
-from deploy.drain_command import add_drain
-from deploy.feed_commands import add_feed_commands
-from deploy.job_commands import add_bulk_redrive, add_jobs
-from deploy.key_commands import add_key_commands
-from jobs.errors import LonghaulError
+from deploy.arguments import (
+    add_bulk_redrive,
+    add_doctor,
+    add_drain,
+    add_feed_commands,
+    add_jobs,
+    add_key_commands,
+)
+from deploy.beside_local import BESIDE_LOCAL, advice_beside_local
+from jobs.errors import LonghaulError, Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
 
+_WHERE = "Where everything is, the environment says"
 _WRONG = 2  # exit status: the arguments, the environment or the resources need an operator
 
 
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_any(arguments, others=[add_commands])
     parser = argparse.ArgumentParser(
         prog="longhaul",
-        description="Operate Longhaul; where everything is, the environment says.",
+        description=f"Operate Longhaul. {_WHERE}.",
     )
     add_commands(parser.add_subparsers(metavar="COMMAND", required=True))
     options = parser.parse_args(arguments)
@@ -50,16 +53,18 @@ def add_commands(commands: Commands) -> None:
     before = set(commands.choices)
     _add_each(commands)
     for name in set(commands.choices) - before:
-        commands.choices[name].set_defaults(runner=_run)
+        parser = commands.choices[name]
+        parser.set_defaults(runner=_run)
+        parser.epilog = f"{_WHERE} ({BESIDE_LOCAL} {parser.prog} ...)."
 
 
 def _add_each(commands: Commands) -> None:
     bootstrap = commands.add_parser(
         "bootstrap", help="make the tables and the bucket, if they are not there"
     )
-    bootstrap.set_defaults(name="bootstrap", run=_bootstrap)
+    bootstrap.set_defaults(name="bootstrap", run="deploy.resource_commands:make_resources")
     check = commands.add_parser("check", help="check the settings, the tables and the bucket")
-    check.set_defaults(name="check", run=_check)
+    check.set_defaults(name="check", run="deploy.resource_commands:check_resources")
     add_drain(commands.add_parser("drain", help="take workers out of work, and wait for them"))
     add_jobs(commands.add_parser("jobs", help="find jobs of all users that do not end"))
     # A user's `redrive ID` may be there; the client knows this one as its plural.
@@ -74,27 +79,18 @@ def _add_each(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    run = resolve_name(options.run)
     try:
-        status: int = options.run(options)
+        status: int = run(options)
     except LonghaulError as error:
-        sys.stderr.write(f"longhaul {options.name}: {error}\n")
+        advice = None
+        if isinstance(error, Misconfigured):
+            advice = advice_beside_local(options.name, os.environ)
+        sys.stderr.write(
+            f"longhaul {options.name}: {'; '.join(filter(None, (str(error), advice)))}\n"
+        )
         return _WRONG
     return status
-
-
-def _bootstrap(_: argparse.Namespace) -> int:
-    for line in ensure_resources(os.environ):
-        sys.stdout.write(f"{line}\n")
-    return 0
-
-
-def _check(_: argparse.Namespace) -> int:
-    settings = read_settings(os.environ)
-    check_all_resources(settings)
-    sys.stdout.write(f"table {settings.table} and bucket {settings.bucket} are there and fit\n")
-    if settings.eventbridge_bus is not None:
-        sys.stdout.write(f"event bus {settings.eventbridge_bus} is there, or not ours to look at\n")
-    return 0
 
 
 if __name__ == "__main__":

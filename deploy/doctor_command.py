@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adapters.checks_rights import Role
 from adapters.doctor import checks_of
 from adapters.settings import read_settings
+from deploy.beside_local import advice_beside_local
 from jobs.checkup import State, examine, fail, ok, worst_of
 from jobs.errors import Misconfigured
 from workers.sweep_lease import SWEEP
@@ -24,25 +25,8 @@ _STATUS = {State.OK: 0, State.WARN: 1, State.FAIL: 2}
 _NAME_WIDTH = 20
 
 
-def add_doctor(doctor: argparse.ArgumentParser) -> None:
-    """Add what `longhaul doctor` takes."""
-    doctor.add_argument(
-        "--role",
-        action="append",
-        dest="roles",
-        default=[],
-        choices=[role.value for role in Role],
-        help="try this process's rights, too: run it with that process's credentials; repeatable",
-    )
-    doctor.add_argument("--call", action="store_true", help="call the default model, for one token")
-    doctor.add_argument(
-        "--url", help="where a web process is (default LONGHAUL_URL, or this machine)"
-    )
-    doctor.add_argument("--json", action="store_true", help="write JSON")
-    doctor.set_defaults(name="doctor", run=_doctor)
-
-
-def _doctor(options: argparse.Namespace) -> int:
+def see_doctor(options: argparse.Namespace) -> int:
+    """Look at every part, and say what to do."""
     found: list[Finding] = []
     for finding in _findings(options):
         found.append(finding)
@@ -71,7 +55,9 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
             sweep=SWEEP,
         )
     except Misconfigured as error:
-        yield fail("settings", str(error), "mend the environment (docs/operations.md, Settings)")
+        mend = "mend the environment (docs/operations.md, Settings)"
+        advice = advice_beside_local("doctor", os.environ)
+        yield fail("settings", str(error), mend if advice is None else f"{mend}; {advice}")
         return
     yield ok("settings", "can be read")
     yield from examine(checks)

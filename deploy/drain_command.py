@@ -22,20 +22,8 @@ _GONE_FOR_SECONDS = 3.0  # longer than a worker takes to come back to a Redis th
 _MARGIN_SECONDS = 60.0
 
 
-def add_drain(drain: argparse.ArgumentParser) -> None:
-    """Add what `longhaul drain` takes."""
-    drain.add_argument("workers", nargs="*", metavar="WORKER", help="as in worker@host:4711")
-    drain.add_argument("--all", action="store_true", help="all that are there now")
-    drain.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="wait so long for them to go (default: LONGHAUL_DRAIN_SECONDS and a minute)",
-    )
-    drain.set_defaults(name="drain", run=_drain)
-
-
-def _drain(options: argparse.Namespace) -> int:
+def drain_workers(options: argparse.Namespace) -> int:
+    """Take workers out of work, and wait for them."""
     settings = read_settings(os.environ)
     workers = open_workers(settings)
     there = workers.rooms()

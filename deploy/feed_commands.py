@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from adapters.settings import read_settings
 from adapters.wiring import open_operator_parts
+from deploy.arguments import LISTED
 from jobs.errors import InvalidRequest
 from jobs.rejected import RejectedId, RejectedRecord
 from jobs.replay import ReplayParts, replay
@@ -18,38 +18,16 @@ from jobs.times import written_time
 from workers.broker import CeleryTaskQueue, make_celery
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from jobs.feed_ports import RejectedRecords
 
 _KEPT = 1  # exit status: a record could not be replayed and is still there
-_LISTED = 50
-_MOST_LISTED = 1000
 
 
-def add_feed_commands(feed: argparse.ArgumentParser) -> None:
-    """Add what stands below `longhaul feed`."""
-    below = feed.add_subparsers(metavar="COMMAND", required=True)
-    rejected = below.add_parser("rejected", help="list the rejected records, or show one whole")
-    rejected.add_argument("id", nargs="?", metavar="ID", help="show this record whole")
-    rejected.add_argument(
-        "--limit", type=_limit, help=f"list so many, the newest first (default {_LISTED})"
-    )
-    rejected.add_argument("--json", action="store_true", help="write JSON, all of each record")
-    rejected.set_defaults(name="feed rejected", run=_rejected)
-    again = below.add_parser("replay", help="trigger the jobs of rejected records that wait now")
-    again.add_argument("ids", nargs="*", metavar="ID", help="replay these records")
-    again.add_argument("--all", action="store_true", help="replay every rejected record")
-    again.set_defaults(name="feed replay", run=_replay)
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_LISTED):
-        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MOST_LISTED}")
-    return int(text)
-
-
-def _rejected(options: argparse.Namespace) -> int:
+def list_rejected(options: argparse.Namespace) -> int:
+    """List the rejected records, or show one whole."""
     if options.id is not None and options.limit is not None:
         raise InvalidRequest("--limit is for the list, not for one record")
     records = open_operator_parts(read_settings(os.environ)).rejected
@@ -57,7 +35,7 @@ def _rejected(options: argparse.Namespace) -> int:
         [record] = _find_all([options.id], records)
         _write(_whole(record))
         return 0
-    found = records.find(limit=options.limit or _LISTED)
+    found = records.find(limit=options.limit or LISTED)
     if options.json:
         _write([_whole(record) for record in found])
     else:
@@ -65,7 +43,8 @@ def _rejected(options: argparse.Namespace) -> int:
     return 0
 
 
-def _replay(options: argparse.Namespace) -> int:
+def replay_rejected(options: argparse.Namespace) -> int:
+    """Trigger the jobs of rejected records."""
     if bool(options.ids) == options.all:
         raise InvalidRequest("name the records to replay, or say --all")
     with _replay_parts() as parts:

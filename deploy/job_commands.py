@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
-import re
 import sys
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters.clock import SystemClock
@@ -21,67 +18,19 @@ from jobs.redrive import redrive_job
 from jobs.times import written_time
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from jobs.find import Ended, Found, Size, Stuck
     from jobs.redrive import RedriveParts
 
 _NOT_ALL = 1  # exit status: some are stuck, or could not be redriven
-_SPAN = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LISTED = 50
-_MOST_LISTED = 1000
 _UNIT_BYTES = 8192  # an eventually consistent scan reads 4 KB for half a unit
 
 
-def add_jobs(jobs: argparse.ArgumentParser) -> None:
-    """Add what `longhaul jobs` takes."""
-    jobs.add_argument("--stuck", action="store_true", required=True, help="those that do not end")
-    jobs.add_argument(
-        "--older-than",
-        type=_span,
-        default=timedelta(minutes=10),
-        metavar="TIME",
-        help="accepted, or redriven, so long ago: 30s, 10m, 2h, 1d (default 10m)",
-    )
-    jobs.add_argument("--limit", type=_limit, default=_LISTED, help=f"default {_LISTED}")
-    jobs.add_argument("--json", action="store_true", help="write JSON")
-    jobs.set_defaults(name="jobs", run=_jobs)
-
-
-def add_bulk_redrive(redrive: argparse.ArgumentParser) -> None:
-    """Add what `longhaul redrive --failed-since` takes."""
-    redrive.add_argument(
-        "--failed-since",
-        type=_span,
-        required=True,
-        metavar="TIME",
-        help="those that have failed or expired within it: 30m, 2h, 1d",
-    )
-    redrive.add_argument("--error", metavar="CODE", help="only those with this error")
-    redrive.add_argument("--user", help="only this user's, which are found by an index")
-    redrive.add_argument("--limit", type=_limit, help="so many at most")
-    redrive.add_argument("--dry-run", action="store_true", help="only say which")
-    redrive.add_argument("--yes", action="store_true", help="do not ask")
-    redrive.add_argument("--json", action="store_true", help="write a line of JSON each")
-    redrive.set_defaults(name="redrive", run=_redrive)
-
-
-def _span(text: str) -> timedelta:
-    found = _SPAN.fullmatch(text)
-    if found is None or int(found[1]) == 0:
-        raise argparse.ArgumentTypeError("must be such as 30s, 10m, 2h or 1d")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_LISTED):
-        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MOST_LISTED}")
-    return int(text)
-
-
-def _jobs(options: argparse.Namespace) -> int:
+def list_stuck(options: argparse.Namespace) -> int:
+    """List the jobs that do not end."""
     settings, now = read_settings(os.environ), SystemClock().now()
     before = now - options.older_than
     found = open_finder(settings).find_open(before, now=now, limit=options.limit)
@@ -143,7 +92,8 @@ def _whole(one: Stuck, now: datetime) -> dict[str, object]:
     }
 
 
-def _redrive(options: argparse.Namespace) -> int:
+def redrive_many(options: argparse.Namespace) -> int:
+    """Redrive what has failed, of all users."""
     settings = read_settings(os.environ)
     finder = open_finder(settings)
     if options.user is None and not (options.yes or options.dry_run):

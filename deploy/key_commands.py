@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import re
 import sys
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters.clock import SystemChance, SystemClock
@@ -20,53 +17,17 @@ from jobs.keys import ENTROPY_BYTES, make_key, parse_prefix
 from jobs.times import written_time
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from jobs.keys import ApiKey
 
-_LIFETIME = re.compile(r"([0-9]{1,5})([mhd])")
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_LONGEST = timedelta(days=3650)
 _USUAL = frozenset({Scope.READ, Scope.WRITE})
 
 
-def add_key_commands(keys: argparse.ArgumentParser) -> None:
-    """Add what stands below `longhaul keys`."""
-    below = keys.add_subparsers(metavar="COMMAND", required=True)
-    create = below.add_parser("create", help="make a key and show it, this once only")
-    create.add_argument("--user", required=True, help="whose jobs it opens")
-    create.add_argument(
-        "--scope",
-        action="append",
-        dest="scopes",
-        choices=[scope.value for scope in Scope],
-        help="what it may do; repeatable (default jobs:read and jobs:write)",
-    )
-    create.add_argument(
-        "--expires-in", type=_lifetime, metavar="TIME", help="30m, 12h or 90d (default: never)"
-    )
-    create.add_argument("--label", default="", help="what it is for")
-    create.add_argument("--json", action="store_true", help="write JSON")
-    create.set_defaults(name="keys create", run=_create)
-    listed = below.add_parser("list", help="list the keys, without their secrets")
-    listed.add_argument("--user", help="those of one user")
-    listed.add_argument("--json", action="store_true", help="write JSON")
-    listed.set_defaults(name="keys list", run=_list)
-    revoke = below.add_parser("revoke", help="end a key for good")
-    revoke.add_argument("prefix", metavar="PREFIX", help="its first 11 letters, lh_...")
-    revoke.set_defaults(name="keys revoke", run=_revoke)
-
-
-def _lifetime(text: str) -> timedelta:
-    found = _LIFETIME.fullmatch(text)
-    lifetime = int(found[1]) * _UNITS[found[2]] if found else timedelta(0)
-    if not timedelta(0) < lifetime <= _LONGEST:
-        raise argparse.ArgumentTypeError("must be such as 30m, 12h or 90d, ten years at most")
-    return lifetime
-
-
-def _create(options: argparse.Namespace) -> int:
+def create_key(options: argparse.Namespace) -> int:
+    """Make a key and show it."""
     made = make_key(
         user=options.user,
         scopes=frozenset(map(Scope, options.scopes)) if options.scopes else _USUAL,
@@ -84,7 +45,8 @@ def _create(options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(options: argparse.Namespace) -> int:
+def list_keys(options: argparse.Namespace) -> int:
+    """List keys without their secrets."""
     user = None if options.user is None else UserId(options.user)
     found = open_api_keys(read_settings(os.environ)).find(user)
     if options.json:
@@ -94,7 +56,8 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _revoke(options: argparse.Namespace) -> int:
+def revoke_key(options: argparse.Namespace) -> int:
+    """End a key for good."""
     prefix = parse_prefix(options.prefix)
     if prefix is None:
         raise InvalidRequest("a key's prefix is lh_ and 8 letters")  # it may be a secret: no echo

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs.attach import Block, attach, rest_of
 from jobs.divide import answers_of_parts, divide
+from jobs.document import MediaType
 from jobs.errors import DocumentRefused, NoResult
 from jobs.model_limits import limits_of
 from jobs.pages import pages_of
@@ -62,7 +63,8 @@ def add_documents(run: Run, prompt: Prompt) -> Prompt | Divided:
     rest = rest_of(prompt, answer_tokens=job.inference.max_tokens or parts.answer_tokens)
     placed = place_documents(texts, limits=limits_of(job.model), rest=rest)
     if isinstance(placed, TooLong):
-        run.note(StepName.DOCUMENTS_READ, detail=f"{_count_pages(texts)} pages, as text in parts")
+        detail = "; ".join([*_told_pages(texts), "as text in parts"])
+        run.note(StepName.DOCUMENTS_READ, detail=detail)
         return divide(run, prompt, _plan(run, texts, rest, placed))
     prompt = attach(prompt, [_attachment(run, one) for one in placed])
     run.note(StepName.DOCUMENTS_READ, detail=_told(placed))
@@ -111,13 +113,14 @@ def _while_there(run: Run, document: Document, action: Callable[[], T]) -> T:
         raise DocumentRefused(gone, reason="document_gone") from error
 
 
-def _count_pages(texts: Iterable[DocumentText]) -> int:
-    return sum(len(text.pages) for text in texts)
+def _told_pages(texts: Iterable[DocumentText]) -> list[str]:
+    """Say how many pages there are, where a document has pages of its own."""
+    has_pages = [text for text in texts if text.document.media_type is MediaType.PDF]
+    pages = sum(len(text.pages) for text in has_pages)
+    return [f"{pages} page{'s' * (pages != 1)}"] if has_pages else []
 
 
 def _told(placed: Sequence[Placed]) -> str:
     as_they_are = sum(isinstance(one, AsBlock) for one in placed)
-    pages = _count_pages(one.text for one in placed)
-    return (
-        f"{pages} pages; {as_they_are} documents as they are, {len(placed) - as_they_are} as text"
-    )
+    how = f"{as_they_are} documents as they are, {len(placed) - as_they_are} as text"
+    return "; ".join([*_told_pages(one.text for one in placed), how])

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _HUB = "longhaul_hub"
 _TRACER = "longhaul_tracer"
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _HEALTH = frozenset({"healthz", "readyz", "metrics"})
 
 
@@ -124,6 +125,8 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
             return response  # it has told its own end
         response.headers["X-Amzn-Trace-Id"] = g.trace.header
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if response.status_code in _WITHOUT_BODY:
+            response.headers.pop("Content-Type", None)  # Flask's own for whatever has none
         tell_limits(response)
         if has_body(request):
             sent = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - LocalProxy's own way; the proxy is unbound by then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -25,10 +26,12 @@ from jobs.job import InferenceConfig
 from jobs.prompt import Prompt, is_tools_own
 from jobs.webhook import LONGEST_URL
 from web.json_text import text_of_member
+from web.wording import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+ASKED = ("prompt", "messages", "body")
 # Beside `body` these would say nothing: a native body has words of its own for them.
 NOT_BESIDE_BODY = ("system", "inference_config", "documents")
 MAX_METADATA = 50
@@ -41,11 +44,19 @@ LONGEST_RETENTION_S = 3650 * 86_400
 _INT32 = 2**31 - 1
 _MAX_NAME = 40
 _MODEL_NAME = r"^[!-~]+$"
+_ASK_ONE_THING = "send exactly one of prompt, messages and body"
+_NOTHING_ASKED = FieldProblem(field="prompt", detail=_ASK_ONE_THING)
 
 
 def _is_written(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _is_model_name(text: str) -> str:
+    if not re.fullmatch(_MODEL_NAME, text):
+        raise PydanticCustomError("model", "must be letters, digits and signs, without spaces")
     return text
 
 
@@ -127,7 +138,9 @@ def _is_base64(value: object) -> bool:
 def _is_small(metadata: dict[str, str]) -> dict[str, str]:
     size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
     if size > MAX_METADATA_BYTES:
-        raise PydanticCustomError("too_long", f"must be {MAX_METADATA_BYTES} bytes at most in all")
+        raise PydanticCustomError(
+            "too_many_bytes", f"must be {MAX_METADATA_BYTES} bytes at most in all"
+        )
     return metadata
 
 
@@ -152,7 +165,8 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 ModelName = Annotated[
     str,
     AfterValidator(_is_written),
-    StringConstraints(max_length=2048, pattern=_MODEL_NAME),
+    StringConstraints(max_length=2048),
+    AfterValidator(_is_model_name),
     Field(json_schema_extra={"pattern": _MODEL_NAME}),
 ]
 
@@ -231,8 +245,8 @@ class JobBody(Body):
 
     @model_validator(mode="after")
     def _ask_one_thing(self) -> Self:
-        if sum(one is not None for one in (self.prompt, self.messages, self.body)) != 1:
-            raise PydanticCustomError("one_of", "send exactly one of prompt, messages and body")
+        if sum(getattr(self, name) is not None for name in ASKED) != 1:
+            raise PydanticCustomError("one_of", _ASK_ONE_THING)
         if self.body is not None:
             for name in NOT_BESIDE_BODY:
                 if getattr(self, name) is not None:
@@ -283,19 +297,24 @@ def read_job_body(value: object, data: bytes) -> tuple[JobBody, Prompt]:
     try:
         body = JobBody.model_validate(value)
     except ValidationError as error:
-        raise invalid_request(error, "the job cannot be accepted") from error
+        missing = () if any(value.get(name) is not None for name in ASKED) else (_NOTHING_ASKED,)
+        raise invalid_request(error, "the job cannot be accepted", missing=missing) from error
     if body.body is not None:
         return body, Prompt(body=text_of_member(data, "body"))
     prompt = Prompt(text=body.prompt, messages=value.get("messages"), system=body.system)
     return body, prompt
 
 
-def invalid_request(error: ValidationError, opening: str) -> InvalidRequest:
-    """Tell pydantic's findings in ours."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+def invalid_request(
+    error: ValidationError, opening: str, *, missing: Sequence[FieldProblem] = ()
+) -> InvalidRequest:
+    """Tell pydantic's findings in ours, and `missing`, which it looks for in sound fields alone."""
+    found = error.errors(include_url=False, include_input=False)
     problems = tuple(_problem_of(dict(one)) for one in found[:MAX_PROBLEMS])
-    first = problems[0]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    unsaid = [one for one in missing if one not in problems]
+    problems = (*problems[: MAX_PROBLEMS - len(unsaid)], *unsaid)
+    first, count = problems[0], len(found) + len(unsaid)
+    more = f" (and {count - 1} more)" if count > 1 else ""
     said = first.detail.partition("; ")[0]  # what is behind it, the field's own words tell
     return InvalidRequest(f"{opening}: {first.field}: {said}{more}", problems=problems)
 
@@ -307,7 +326,4 @@ def _problem_of(found: Mapping[str, Any]) -> FieldProblem:
         path = ["prompt"] if kind == "one_of" else ["messages", "0", "role"]
     if kind in NOT_BESIDE_BODY:
         path = [kind]
-    detail = found["msg"]
-    if kind == "extra_forbidden":
-        detail = "is not a known field"
-    return FieldProblem(field=".".join(path)[:MAX_FIELD_CHARACTERS], detail=detail)
+    return FieldProblem(field=".".join(path)[:MAX_FIELD_CHARACTERS], detail=words_of(found))

@@ -91,6 +91,7 @@ def main() -> None:
         messenger.close()
         turnstile.wait_until_empty()
         slots.leave()
+        log.info("worker_ended", worker=parts.worker)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
  *
  * The server's codes are in docs/api.md under Errors. This client's own are `connection_failed`,
  * `unreadable_answer`, `connection_refused` (the WebSocket is not to be opened again),
- * `no_websocket`, `insecure_context`, `unknown_content_type`, `upload_refused` and `job_cancelled`.
+ * `no_base_url`, `no_websocket`, `insecure_context`, `unknown_content_type`, `upload_refused` and
+ * `job_cancelled`.
  */
 export class LonghaulError extends Error {
   /**

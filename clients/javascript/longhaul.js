@@ -21,7 +21,8 @@ const SUBPROTOCOL = "longhaul.v1";
 export class Longhaul {
   /**
    * @param {object} [terms]
-   * @param {string} [terms.baseUrl] Where the server is; a page's own server otherwise.
+   * @param {string} [terms.baseUrl] Where the server is; a page's own server otherwise. Outside of pages
+   *   there is none: throws LonghaulError `no_base_url`.
    * @param {string | (() => string | Promise<string>)} [terms.apiKey] A key or a JWT, or what gives the one of now.
    * @param {typeof globalThis.fetch} [terms.fetch]
    * @param {typeof globalThis.WebSocket | null} [terms.WebSocket] Such as that of the package `ws`, where
@@ -30,6 +31,11 @@ export class Longhaul {
    * @param {(connection: Connection) => void} [terms.onConnection] Learns what becomes of the WebSockets.
    */
   constructor({ baseUrl = "", apiKey, fetch, WebSocket, retries = 5, onConnection } = {}) {
+    if (baseUrl === "" && globalThis.location === undefined) {
+      throw new LonghaulError("there is no page here whose server could be asked: name it by baseUrl", {
+        code: "no_base_url",
+      });
+    }
     const requests = new Requests({
       baseUrl,
       apiKey,

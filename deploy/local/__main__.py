@@ -1,7 +1,8 @@
 """`python -m deploy.local`: the local stand-ins, from start to stop. The Procfile's `local`.
 
-Exit code 0 after SIGTERM, SIGINT or SIGHUP, 1 if the stand-ins cannot run. Only the standard
-library is loaded before the lock is taken: `attach` waits for that lock for seconds only.
+Exit code 0 after SIGTERM, SIGINT or SIGHUP, 1 if the stand-ins cannot run. `may-start` starts
+nothing and says whether they could: 0, or 2 and why not (`make run` asks it first). Only the
+standard library is loaded before the lock is taken: `attach` waits for that lock for seconds only.
 """
 
 import os
@@ -22,10 +23,10 @@ from deploy.local.environment import (
     plan,
     shown,
 )
-from deploy.local.lock import holder, is_alive, is_attached, take_lock
+from deploy.local.lock import holder, is_alive, is_attached, is_held, take_lock
 from deploy.local.ready import ready_of, remove_ready, write_ready
 from deploy.local.servers import servers_of, taken_ports
-from deploy.local.supervisor import POLL, LocalError, Stopped, Supervisor, say
+from deploy.local.supervisor import POLL, LocalError, Stopped, Supervisor, WebAwaited, say
 
 # honcho kills after five seconds; the worker wants its table until it has released its claims.
 ATTACHED_MAY_TAKE: Final = timedelta(seconds=4)
@@ -34,9 +35,11 @@ LEFT_BEHIND_MAY_TAKE: Final = timedelta(seconds=25)
 
 def main() -> int:
     """Run until a stop signal; return the exit code."""
+    environ = dict(os.environ)
+    if sys.argv[1:] == ["may-start"]:
+        return may_start(environ)
     signals = StopSignals()
     signals.block()
-    environ = dict(os.environ)
     try:
         run(plan(environ), environ, signals)
     except Stopped:
@@ -44,6 +47,19 @@ def main() -> int:
     except (SettingError, LocalError) as error:
         say(f"local: {error}")
         return 1
+    return 0
+
+
+def may_start(environ: Mapping[str, str]) -> int:
+    """Say why the whole system would not start: beside the other processes it is hard to see."""
+    try:
+        decided = plan(environ)
+        refuse_running(decided.data_dir)
+        if not is_held(decided.data_dir):  # else by servers that a killed one left: they go
+            refuse_taken_ports(decided)
+    except (SettingError, LocalError) as error:
+        say(f"local: {error}")
+        return 2
     return 0
 
 
@@ -62,8 +78,8 @@ def run(decided: LocalPlan, environ: Mapping[str, str], signals: StopSignals) ->
         else:
             say("table and bucket are not on this machine: `longhaul bootstrap` makes them")
         write_ready(decided.data_dir, ready_of(decided, environ, pid=os.getpid()))
-        say(f"ready: open {decided.web_address}")
-        supervisor.watch()
+        say("the stand-ins are ready")
+        supervisor.watch(WebAwaited(decided))
     finally:
         remove_ready(decided.data_dir)
         let_attached_finish(decided.data_dir)
@@ -80,15 +96,20 @@ def hold(data_dir: Path, signals: StopSignals) -> int:
         lock = take_lock(data_dir)
         if lock is not None:
             return lock
-        pid = holder(data_dir)
-        if pid is not None and is_alive(pid):
-            raise LocalError(
-                f"already running for {data_dir} (pid {pid}): stop it,"
-                " or name another folder with LONGHAUL_LOCAL_DIR"
-            )
+        refuse_running(data_dir)
         if signals.came(within=POLL):
             raise Stopped
     raise LocalError(f"servers of a killed `local` still hold {data_dir}: `fuser {data_dir}/lock`")
+
+
+def refuse_running(data_dir: Path) -> None:
+    """Raise LocalError if another `local` has the folder and lives."""
+    pid = holder(data_dir)
+    if is_held(data_dir) and pid is not None and is_alive(pid):
+        raise LocalError(
+            f"already running for {data_dir} (pid {pid}): stop it,"
+            " or name another folder with LONGHAUL_LOCAL_DIR"
+        )
 
 
 def refuse_taken_ports(decided: LocalPlan) -> None:

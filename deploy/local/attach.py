@@ -138,9 +138,8 @@ def where_everything_is(decided: LocalPlan, additions: Mapping[str, str]) -> str
 
 
 def say(line: str) -> None:
-    """Print a line before the command takes over."""
-    sys.stdout.write(f"attach: {line}\n")
-    sys.stdout.flush()
+    """Print a line before the command takes over, whose standard output is its own."""
+    sys.stderr.write(f"attach: {line}\n")
 
 
 def fail(message: str, *, code: int) -> int:

@@ -72,7 +72,7 @@ def _ministack(plan: LocalPlan, environ: Mapping[str, str]) -> Server:
         },
         folders=(state, objects, scratch),
         stop_within=timedelta(seconds=20),
-        answers=lambda port: _answers_http(port, "/_ministack/health"),
+        answers=lambda port: answers_http(port, "/_ministack/health"),
     )
 
 
@@ -119,7 +119,7 @@ def _bedrock(plan: LocalPlan, environ: Mapping[str, str]) -> Server:
         environment=dict(environ),
         folders=(),
         stop_within=timedelta(seconds=5),
-        answers=lambda port: _answers_http(port, "/_stand-in/health"),
+        answers=lambda port: answers_http(port, "/_stand-in/health"),
     )
 
 
@@ -137,7 +137,8 @@ def taken_ports(wanted: Mapping[str, int]) -> dict[str, str]:
     return taken
 
 
-def _answers_http(port: int, path: str) -> bool:
+def answers_http(port: int, path: str) -> bool:
+    """Tell whether a server on this machine answers 200 there."""
     connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", path)

@@ -13,10 +13,11 @@ from typing import Final
 from deploy.local import child
 from deploy.local.environment import REPO_ROOT, LocalPlan, StandIn
 from deploy.local.restart import next_start
-from deploy.local.servers import Server
+from deploy.local.servers import Server, answers_http
 
 UP_WITHIN: Final = timedelta(seconds=60)
 BOOTSTRAP_WITHIN: Final = timedelta(seconds=60)
+LOOK_EVERY: Final = timedelta(milliseconds=500)
 POLL: Final = timedelta(milliseconds=50)
 
 
@@ -44,6 +45,25 @@ class _Child:
     process: subprocess.Popen[bytes]
     starts: list[float] = field(default_factory=list)
     again_at: float | None = None
+
+
+class WebAwaited:
+    """Says which address to open, once: when the web process that is started beside us is ready."""
+
+    def __init__(self, plan: LocalPlan) -> None:
+        self._port = plan.ports.web
+        self._address = plan.web_address
+        self._look_at: float | None = 0.0
+
+    def look(self) -> None:
+        """Ask it now and then, until it is there."""
+        if self._look_at is None or time.monotonic() < self._look_at:
+            return
+        if answers_http(self._port, "/readyz"):
+            say(f"ready: open {self._address}")
+            self._look_at = None
+        else:
+            self._look_at = time.monotonic() + LOOK_EVERY.total_seconds()
 
 
 class Supervisor:
@@ -95,10 +115,11 @@ class Supervisor:
         if process.returncode != 0:
             raise LocalError(f"table and bucket: {child.how_it_ended(process.returncode)}")
 
-    def watch(self) -> None:
+    def watch(self, web: WebAwaited) -> None:
         """Bring dead servers back, for ever; raises LocalError when one dies too often."""
         while True:
             self._pause()
+            web.look()
             for one in self._children:
                 if one.again_at is None:
                     self._notice_death(one)

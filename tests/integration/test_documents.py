@@ -105,7 +105,7 @@ def test_a_model_that_takes_documents_gets_them_as_they_are(
 
     assert job["status"] == "COMPLETED", job
     assert "Cork" in result_of(system, job["id"])
-    assert how_they_went(system, job["id"]) == "2 pages; 2 documents as they are, 0 as text"
+    assert how_they_went(system, job["id"]) == "1 page; 2 documents as they are, 0 as text"
     assert len(stand_ins.model_calls(job["id"])) == 1
     row = row_of(stand_ins, clients, job["id"])
     assert [one["M"]["UploadId"]["S"] for one in row["Documents"]["L"]] == [pdf, text]

@@ -110,7 +110,7 @@ class Place:
 
     def local(self, named: Mapping[str, str]) -> Run:
         run = self.run("deploy.local", named=named)
-        run.prints("ready: open")
+        run.prints("the stand-ins are ready")
         return run
 
     def attach(self, *command: str, named: Mapping[str, str]) -> Run:
@@ -138,6 +138,16 @@ class Place:
                 run.stop()
             if run.process.stdin:
                 run.process.stdin.close()
+
+
+ANSWERS_READYZ = """
+import http.server, sys
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
+"""
 
 
 @pytest.fixture
@@ -256,6 +266,28 @@ def test_ctrl_c_stops_cleanly(place: Place) -> None:
 
     assert local.ends() == 0
     assert "stopped" in local.output
+
+
+def test_the_address_is_told_once_the_web_process_is_ready(place: Place) -> None:
+    local = place.local(ONLY_REDIS)
+    assert "ready: open" not in local.output
+
+    place.attach(sys.executable, "-c", ANSWERS_READYZ, str(place.base), named=ONLY_REDIS)
+
+    local.prints(f"ready: open http://127.0.0.1:{place.base}/")
+
+
+def test_a_second_one_is_refused_before_anything_is_started(place: Place) -> None:
+    assert place.run("deploy.local", "may-start", named=ONLY_REDIS).ends() == 0
+    first = place.local(ONLY_REDIS)
+
+    asked = place.run("deploy.local", "may-start", named=ONLY_REDIS)
+
+    assert asked.ends() == 2
+    assert asked.output.startswith(
+        f"local: already running for {place.data_dir} (pid {first.process.pid})"
+    )
+    assert len(asked.output.splitlines()) == 1
 
 
 def test_a_second_one_for_the_same_folder_is_refused(place: Place) -> None:

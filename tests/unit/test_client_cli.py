@@ -85,6 +85,25 @@ def test_a_submitted_job_is_named_on_stdout(user: User) -> None:
     }
 
 
+def test_a_title_is_metadata_like_any_other(user: User) -> None:
+    words = ["submit", "--prompt", "Hi", "--title", "Q3 report", "--metadata", "a=b"]
+    user.script = Script.of(httpx.Response(202, json=job_json()))
+
+    assert user.types(*words, answers=user.script) == 0
+
+    body = json.loads(user.script.requests[0].content)
+    assert body["metadata"] == {"a": "b", "title": "Q3 report"}
+
+
+def test_an_option_of_0_is_sent_as_0_for_the_server_to_judge(user: User) -> None:
+    words = "submit --prompt Hi --max-tokens 0"
+
+    assert user.meets(problem(422, "invalid_request"), words=words) == 2
+
+    body = json.loads(user.script.requests[0].content)
+    assert body["inference_config"] == {"max_tokens": 0}
+
+
 def test_a_prompt_is_read_from_a_file_or_stdin(
     user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +243,26 @@ def test_each_error_has_an_exit_status(
     if code:
         assert user.output == ""
         assert user.errors.startswith("longhaul: ")
+
+
+@pytest.mark.parametrize("words", ["list", "list --json"])
+def test_who_finds_no_server_is_told_where_it_was_looked_for(user: User, words: str) -> None:
+    refused = httpx.ConnectError("Connection refused")
+
+    assert user.meets(refused, refused, words=words) == 7
+
+    hint = "does a server run at http://longhaul.test? LONGHAUL_URL or --url names another"
+    assert hint in user.errors
+
+
+def test_a_store_that_is_away_is_not_taken_for_the_server(user: User) -> None:
+    refused = httpx.ConnectError("Connection refused")
+    led = httpx.Response(303, headers={"Location": "http://s3.test/1"})
+
+    assert user.meets(led, refused, words=f"result {JOB_ID}") == 7
+
+    assert "http://s3.test/1 cannot be reached" in user.errors
+    assert "LONGHAUL_URL" not in user.errors
 
 
 def test_an_error_is_json_where_json_is_asked_for(user: User) -> None:

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from longhaul_client.cli.screen import Screen, bar, printable, table
+from longhaul_client.cli.screen import Screen, bar, countdown, printable, table
 from tests.stack import wait_until
 
 
@@ -130,3 +130,8 @@ def test_lines_are_coloured_on_a_terminal_alone() -> None:
 )
 def test_a_bar_shows_how_much_is_done(done: int, total: int, drawn: str) -> None:
     assert bar(done, total) == drawn
+
+
+def test_a_countdown_never_stays_at_0_and_says_what_comes_then() -> None:
+    assert countdown("again in", 0.9, then="about to begin")() == "again in 1 s"
+    assert countdown("again in", 0, then="about to begin")() == "about to begin"

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
 import pytest
 
+from adapters.checks_rights import Role
 from deploy import cli
+from deploy.arguments import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAVY = {"boto3", "botocore", "redis", "celery", "pydantic", "adapters.wiring"}
+
+
+def leaves_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Give the parsers that have no commands below them."""
+    below = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]  # noqa: SLF001 - its only way
+    if not below:
+        yield parser
+    for one in below:
+        for each in one.choices.values():
+            yield from leaves_of(each)
 
 
 @pytest.fixture(params=["with the client", "without the client"])
@@ -26,7 +49,64 @@ def test_an_operator_is_told_what_is_not_set(
 
     assert cli.main(["check"]) == 2
 
-    assert capsys.readouterr().err.startswith("longhaul check: REDIS_URL is not set")
+    told = capsys.readouterr().err
+    assert told.startswith("longhaul check: REDIS_URL is not set")
+    assert told.endswith("beside `make run`: python -m deploy.local.attach longhaul check\n")
+
+
+def test_a_doctor_with_nothing_named_says_how_to_reach_the_stand_ins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("REDIS_URL", "LONGHAUL_BUCKET"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert cli.main(["doctor"]) == 2
+
+    assert "python -m deploy.local.attach longhaul doctor\n" in capsys.readouterr().out
+
+
+def test_who_has_named_a_deployment_is_not_sent_to_the_stand_ins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.delenv("LONGHAUL_BUCKET", raising=False)
+
+    assert cli.main(["check"]) == 2
+
+    assert capsys.readouterr().err == "longhaul check: LONGHAUL_BUCKET is not set\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--version", "--help", "list --help", "doctor --help", "keys create --help", "keys nothing"],
+)
+def test_nothing_that_a_command_does_not_need_is_loaded(words: str) -> None:
+    script = (
+        "import sys, deploy.cli\n"
+        f"try: deploy.cli.main({words.split()!r})\n"
+        "except SystemExit: pass\n"
+        f"sys.exit(', '.join({HEAVY!r} & sys.modules.keys()) or None)\n"
+    )
+
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_each_command_runs_is_there() -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+
+    runs = [leaf.get_default("run") for leaf in leaves_of(parser)]
+
+    assert len(runs) == 11
+    assert all(callable(resolve_name(run)) for run in runs)
+
+
+def test_a_doctor_knows_each_role() -> None:
+    assert list(Role) == list(ROLES)
 
 
 def test_users_commands_are_there_with_the_client(

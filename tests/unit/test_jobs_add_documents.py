@@ -53,12 +53,14 @@ class ShakyUploads(MemoryUploads):
         return super().load(document)
 
 
-def put(uploads: MemoryUploads, content: bytes, number: int = 1) -> Document:
+def put(
+    uploads: MemoryUploads, content: bytes, number: int = 1, kind: MediaType = MediaType.TEXT
+) -> Document:
     one = UploadId(f"upl_{number}")
     declared = Declared(
         user=ADA,
         name=f"report {number}.txt",
-        media_type=MediaType.TEXT,
+        media_type=kind,
         size=len(content),
         sha256=base64.b64encode(hashlib.sha256(content).digest()).decode(),
     )
@@ -72,11 +74,12 @@ def put(uploads: MemoryUploads, content: bytes, number: int = 1) -> Document:
 def world(
     *contents: bytes,
     uploads: MemoryUploads | None = None,
+    kind: MediaType = MediaType.TEXT,
     **changes: Any,  # noqa: ANN401 - a Job's
 ) -> tuple[RunParts, Job]:
     """Make a job with documents, and what a worker runs it with."""
     uploads = uploads or MemoryUploads(ManualClock())
-    documents = tuple(put(uploads, content, number) for number, content in enumerate(contents, 1))
+    documents = tuple(put(uploads, one, number, kind) for number, one in enumerate(contents, 1))
     job = a_job(documents=documents, **changes)
     parts = run_parts(documents=document_parts(uploads=uploads), store=ShakyJobStore())
     parts.store.add(job)
@@ -132,13 +135,20 @@ def test_another_model_is_given_their_text() -> None:
     assert prompt == {"text": "Say hello"}
 
 
-def test_the_timeline_says_how_documents_went() -> None:
-    parts, job = world(b"One\fTwo", b"Three")
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (MediaType.PDF, "3 pages; 2 documents as they are, 0 as text"),
+        (MediaType.TEXT, "2 documents as they are, 0 as text"),  # which has no pages
+    ],
+)
+def test_the_timeline_says_how_documents_went(kind: MediaType, told: str) -> None:
+    parts, job = world(b"One\fTwo", b"Three", kind=kind)
 
     ended = run(parts, job)
 
     [step] = [step for step in ended.timeline if step.name is StepName.DOCUMENTS_READ]
-    assert step.detail == "3 pages; 2 documents as they are, 0 as text"
+    assert step.detail == told
 
 
 def test_without_documents_a_prompt_stays_as_it_is() -> None:

@@ -393,3 +393,51 @@ def test_a_tools_own_json_may_name_anything() -> None:
     sent = {"messages": [{"role": "user", "content": [call, answer]}]}
 
     assert World().client.post("/v1/jobs", json=sent, headers=ADA).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("model", "no such model", "must be letters, digits and signs, without spaces"),
+        ("model", "m" * 2049, "must have a length of 2048 or less"),
+        ("system", 5, "must be a string"),
+        ("inference_config", 0, "must be an object"),
+        ("inference_config", {"temperature": 2}, "must be 1 or less"),
+        ("inference_config", {"temperature": "warm"}, "must be a number"),
+        ("inference_config", {"max_tokens": 0}, "must be 1 or more"),
+        ("inference_config", {"max_tokens": 1.5}, "must be a whole number"),
+        ("inference_config", {"stop_sequences": "x"}, "must be an array"),
+        ("inference_config", {"stop_sequences": ["x"] * 5}, "must have a length of 4 or less"),
+        ("inference_config", {"heat": 1}, "is not a known field"),
+        ("metadata", [], "must be an object"),
+        ("webhook", {}, "must be there"),
+        ("on_interrupted", "cry", "must be 'retry' or 'fail'"),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_said_in_plain_words(
+    field: str, value: object, told: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        read_job_body({**PROMPT, field: value}, b"")
+
+    assert [one.detail for one in refusal.value.problems] == [told]
+
+
+def test_a_mistyped_prompt_is_told_as_unknown_and_as_missing() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        read_job_body({"promt": "Hi"}, b"")
+
+    assert [(one.field, one.detail) for one in refusal.value.problems] == [
+        ("promt", "is not a known field"),
+        ("prompt", "send exactly one of prompt, messages and body"),
+    ]
+    assert str(refusal.value).endswith("promt: is not a known field (and 1 more)")
+
+
+def test_a_missing_prompt_is_told_once_and_also_behind_many_others() -> None:
+    for body, count in (({}, 1), ({f"f{number}": 1 for number in range(50)}, 20)):
+        with pytest.raises(InvalidRequest) as refusal:
+            read_job_body(body, b"")
+
+        told = [one.field for one in refusal.value.problems]
+        assert (len(told), told.count("prompt")) == (count, 1)

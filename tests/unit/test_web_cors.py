@@ -47,6 +47,7 @@ def test_a_named_page_is_told_what_it_may_send(world: World) -> None:
     answer = ask_first(world, "/v1/jobs")
 
     assert (answer.status_code, answer.data) == (204, b"")
+    assert "Content-Type" not in answer.headers
     assert cors_of(answer.headers) == {
         "Access-Control-Allow-Origin": PAGE,
         "Access-Control-Allow-Methods": "GET, HEAD, POST",

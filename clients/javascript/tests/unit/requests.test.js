@@ -142,3 +142,23 @@ test("a result in the object store is fetched without the credential", async () 
   assert.equal(text, "a long text");
   assert.deepEqual(shown, [undefined]);
 });
+
+test("outside of a page a client without baseUrl is refused at once", () => {
+  assert.throws(() => new Longhaul(), { code: "no_base_url", message: /name it by baseUrl/ });
+});
+
+test("in a page a client without baseUrl asks the page's own server", async (t) => {
+  Object.defineProperty(globalThis, "location", { value: { href: "http://page.test/" }, configurable: true });
+  t.after(() => Reflect.deleteProperty(globalThis, "location"));
+  /** @type {unknown[]} */
+  const asked = [];
+  /** @param {unknown} url */
+  const fetch = async (url) => {
+    asked.push(url);
+    return new Response(JOB);
+  };
+
+  await new Longhaul({ fetch }).jobs.get("job_1");
+
+  assert.deepEqual(asked, ["/v1/jobs/job_1"]);
+});

@@ -17,8 +17,8 @@ from longhaul_client.cli.screen import Screen
 from longhaul_client.cli.submit import add_submit, submit
 from longhaul_client.cli.watch import watch
 from longhaul_client.client import Longhaul
-from longhaul_client.endpoint import DEFAULT_URL
-from longhaul_client.errors import LonghaulError, Problem
+from longhaul_client.endpoint import DEFAULT_URL, URL_VARIABLE, Endpoint
+from longhaul_client.errors import LonghaulError, NotConnected, Problem
 from longhaul_client.models import JobStatus
 from longhaul_client.retry import Retry
 
@@ -136,7 +136,7 @@ def _run(command: Command, options: argparse.Namespace) -> int:
         with Longhaul(options.url, retry=_RETRY, on_retry=tell) as client:
             return command(client, screen, options)
     except LonghaulError as error:
-        _tell_error(screen, error, as_json=options.json)
+        _tell_error(screen, error, hint=_hint_at(error, options.url), as_json=options.json)
         return exit_of_error(error)
     finally:
         screen.close()
@@ -146,12 +146,22 @@ def _watch(client: Longhaul, screen: Screen, options: argparse.Namespace) -> int
     return watch(client, screen, options.id, after=options.after, as_json=options.json)
 
 
-def _tell_error(screen: Screen, error: LonghaulError, *, as_json: bool) -> None:
+def _hint_at(error: LonghaulError, url: str | None) -> str:
+    """Say how to ask another server, where nothing listens at the address that was asked."""
+    if not isinstance(error, NotConnected):
+        return ""
+    asked = Endpoint.named(url, None, os.environ).url
+    if not str(error).startswith(asked):  # the store that the server led to
+        return ""
+    return f"; does a server run at {asked}? {URL_VARIABLE} or --url names another"
+
+
+def _tell_error(screen: Screen, error: LonghaulError, *, hint: str, as_json: bool) -> None:
     members = _members_of(error) if isinstance(error, Problem) else {}
     if as_json:
-        screen.error_json({"error": {"detail": str(error), **members}})
+        screen.error_json({"error": {"detail": f"{error}{hint}", **members}})
         return
-    screen.note(str(error), "red")
+    screen.note(f"{error}{hint}", "red")
     if isinstance(error, Problem):
         for problem in error.errors:
             screen.note(f"  {problem.field}: {problem.detail}", "red")

@@ -7,6 +7,7 @@ NO_COLOR is set. Elsewhere stderr gets whole lines only.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import threading
@@ -168,10 +169,15 @@ def elapsed(label: str) -> Callable[[], str]:
     return lambda: f"{label} ({time.monotonic() - since:.0f} s)"
 
 
-def countdown(label: str, seconds: float) -> Callable[[], str]:
-    """Draw a label with the seconds that are left of so many."""
+def countdown(label: str, seconds: float, *, then: str) -> Callable[[], str]:
+    """Draw a label with the whole seconds that are left of so many, and `then` once none is."""
     until = time.monotonic() + seconds
-    return lambda: f"{label} {max(until - time.monotonic(), 0):.0f} s"
+
+    def draw() -> str:
+        left = until - time.monotonic()
+        return f"{label} {math.ceil(left)} s" if left > 0 else then
+
+    return draw
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

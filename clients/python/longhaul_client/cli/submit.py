@@ -30,6 +30,9 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="the system prompt; @FILE and - as above")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="most tokens of the answer")
     parser.add_argument(
+        "--title", metavar="TEXT", help="what the console calls the job: its metadata's title"
+    )
+    parser.add_argument(
         "--metadata", action="append", default=[], type=_pair, metavar="NAME=VALUE", help="repeat"
     )
     parser.add_argument("--webhook", metavar="URL", help="who is told of the end")
@@ -51,8 +54,8 @@ def submit(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exi
         prompt=prompt,
         system=system,
         model=options.model,
-        inference_config=options.max_tokens and {"max_tokens": options.max_tokens},
-        metadata=dict(options.metadata) or None,
+        inference_config=_inference_of(options),
+        metadata=_metadata_of(options) or None,
         documents=[_upload(client, screen, path) for path in options.files] or None,
         webhook=options.webhook,
         idempotency_key=options.idempotency_key,
@@ -68,6 +71,16 @@ def submit(client: Longhaul, screen: Screen, options: argparse.Namespace) -> Exi
     else:
         screen.line(job.id)
     return Exit.DONE
+
+
+def _inference_of(options: argparse.Namespace) -> dict[str, int] | None:
+    # Not "if options.max_tokens": 0 is wrong, and the server says why.
+    return None if options.max_tokens is None else {"max_tokens": options.max_tokens}
+
+
+def _metadata_of(options: argparse.Namespace) -> dict[str, str]:
+    title = {} if options.title is None else {"title": options.title}
+    return {**dict(options.metadata), **title}
 
 
 def _wait(client: Longhaul, screen: Screen, job: Job, *, seconds: float, as_json: bool) -> Exit:

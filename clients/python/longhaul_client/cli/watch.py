@@ -92,7 +92,8 @@ class TextView:
                 screen.moving(lambda: f"{event.job_id} {bar(done, total)} {done} of {total} parts")
             case JobRetrying(delay=delay, error=error):
                 screen.note(f"attempt {event.attempt} failed: {told(error)}", "yellow")
-                screen.moving(countdown("the next attempt begins in", delay.total_seconds()))
+                seconds, then = delay.total_seconds(), "the next attempt is about to begin"
+                screen.moving(countdown("the next attempt begins in", seconds, then=then))
             case StreamGap():
                 screen.note("events are missing; the whole text comes with the end", "yellow")
             case JobFailed(error=error) | JobExpired(error=error):
