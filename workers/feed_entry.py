@@ -62,10 +62,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: feed.stop())
     sweeper.start()
-    adapters.log.info("feed_started", process=adapters.process)
     feed.run()
     sweeper.stop()
-    adapters.log.info("feed_ended", process=adapters.process)
+    adapters.log.info("feed_ended", feed=adapters.process)
 
 
 def _standing(feed: Feed, sweeper: Sweeper) -> FeedStanding:
