@@ -170,13 +170,17 @@ def test_a_cell_that_spans_columns_is_read_once(uploads: MemoryUploads) -> None:
         ("<w:p><w:hyperlink><w:r><w:t>a</w:t></w:r></w:hyperlink></w:p>", "a"),
         ("<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr>a<w:tab/>b<w:br/>c</w:p>", "a\tb\nc"),
         (
-            ("<w:tbl><w:tr><w:tc><w:p>a</w:p></w:tc><w:tc><w:tbl><w:tr><w:tc><w:p>b</w:p></w:tc>"
-            "</w:tr></w:tbl><w:p>c</w:p></w:tc></w:tr></w:tbl>"),
+            (
+                "<w:tbl><w:tr><w:tc><w:p>a</w:p></w:tc><w:tc><w:tbl><w:tr><w:tc><w:p>b</w:p></w:tc>"
+                "</w:tr></w:tbl><w:p>c</w:p></w:tc></w:tr></w:tbl>"
+            ),
             "a\tb c",
         ),
         (
-            ("<w:p>a<mc:AlternateContent><mc:Choice><w:txbxContent><w:p>b</w:p></w:txbxContent>"
-            "</mc:Choice><mc:Fallback><w:p>b</w:p></mc:Fallback></mc:AlternateContent></w:p>"),
+            (
+                "<w:p>a<mc:AlternateContent><mc:Choice><w:txbxContent><w:p>b</w:p></w:txbxContent>"
+                "</mc:Choice><mc:Fallback><w:p>b</w:p></mc:Fallback></mc:AlternateContent></w:p>"
+            ),
             "b\na",
         ),
         ("<w:p>x</w:p>" * 20_000, "\n".join("x" * 20_000)),
