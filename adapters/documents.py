@@ -86,7 +86,7 @@ class BoundedReader:
                 sys.executable,
                 "-I",
                 str(_PROGRAM),
-                *map(str, (*arguments, bounds.memory_bytes)),
+                *map(str, (*arguments, bounds.memory_bytes, os.getpid())),
             ],
             stdin=source,
             stdout=told,

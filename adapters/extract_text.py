@@ -3,27 +3,28 @@
 It reads the document from standard input and writes one JSON object: `{"pages": [...]}`, or
 `{"refused": code, "message": words}`. Parsers of strangers' files hang, and files are made to blow
 up: so it binds itself before it imports one, and whoever started it kills it when time is up. It
-is run by its path (adapters/documents.py), knows no other module of ours, and gets no credentials.
+is run by its path (adapters/documents.py), gets no credentials, and ends when that one does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import json
 import logging
+import os
 import re
 import resource
+import signal
 import sys
 import warnings
 import zipfile
-from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from docx.document import Document as Docx
 
 OUT_OF_MEMORY = 3  # the exit status where not even that could be told
 
@@ -36,13 +37,9 @@ _OLE = b"\xd0\xcf\x11\xe0"  # an Office file with a password is one of these, an
 _XML = (".xml", ".rels")
 _WORD_BODY = "word/document.xml"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_CDATA = "CDATA["
-_HIDDEN_TAGS = frozenset({"script", "style", "template", "noscript", "head"})
-_BLOCKS = """
-    address article aside blockquote br dd div dl dt fieldset figcaption figure footer form
-    h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section table td th tr ul
-"""
-_BLOCK_TAGS = frozenset(_BLOCKS.split())
+_HTML = "text/html"
+_HTML_SECONDS = 20  # of processor: the honest take one for 10 MB, the rest is made to take long
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 class Refused(Exception):
@@ -53,9 +50,16 @@ class Refused(Exception):
         self.code = code
 
 
-def main(media_type: str, characters: str, seconds: str, memory_bytes: str) -> int:
-    """Read standard input and tell its text, within the given bounds."""
-    _bind_oneself(int(seconds), int(memory_bytes))
+def main(
+    media_type: str, characters: str, seconds: str, memory_bytes: str, parent: str = ""
+) -> int:
+    """Read standard input and tell its text, within the given bounds and while `parent` lives."""
+    if parent:
+        _end_with(int(parent))
+    most = min(int(seconds), _HTML_SECONDS) if media_type == _HTML else int(seconds)
+    _bind_oneself(most, int(memory_bytes))
+    # Behind all else, so that no file of ours stands in for a library's.
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
     try:
         pages = _bounded(_READERS[media_type](sys.stdin.buffer), int(characters))
         if not any(page.strip() for page in pages):
@@ -66,6 +70,14 @@ def main(media_type: str, characters: str, seconds: str, memory_bytes: str) -> i
     except (MemoryError, RecursionError):
         return OUT_OF_MEMORY
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process with the thread that started it, which waits for it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # which died before the kernel was told
+        sys.exit(-signal.SIGKILL)
 
 
 def _bind_oneself(seconds: int, memory_bytes: int) -> None:
@@ -118,7 +130,8 @@ def _read_docx(file: BinaryIO) -> Iterator[str]:
         raise _encrypted()
     file.seek(0)
     with _parsing():
-        entries = zipfile.ZipFile(file).infolist()
+        archive = zipfile.ZipFile(file)
+        entries = archive.infolist()
     if _WORD_BODY not in {entry.filename for entry in entries}:
         raise _broken("is no DOCX")
     if any(entry.flag_bits & 1 for entry in entries):
@@ -129,91 +142,19 @@ def _read_docx(file: BinaryIO) -> Iterator[str]:
     is_bomb = inflated > _MOST_INFLATED_BYTES or of_xml > _MOST_XML_BYTES
     if is_bomb or len(entries) > _MOST_ZIP_ENTRIES:
         raise _too_large("is too large once it is unpacked")
-    file.seek(0)
-    import docx  # noqa: PLC0415 - within the bounds, and only where it is needed
+    from adapters import word_text  # noqa: PLC0415 - within the bounds, and only where it is needed
 
-    with _parsing():
-        yield "\n".join(_lines_of(docx.Document(file)))
-
-
-def _lines_of(document: Docx) -> Iterator[str]:
-    """Give paragraphs and tables in the order of the text, a row of a table as one line."""
-    from docx.table import Table, _Cell  # noqa: PLC0415 - only where it is needed
-
-    for block in document.iter_inner_content():
-        if isinstance(block, Table):
-            for row in block.rows:
-                # Each cell once, however many columns it spans: `row.cells` repeats it for each.
-                cells = row._tr.tc_lst  # noqa: SLF001 - python-docx has no public way
-                yield "\t".join(_Cell(cell, block).text.replace("\n", " ") for cell in cells)
-        else:
-            yield block.text
+    with _parsing(), archive.open(_WORD_BODY) as body:
+        yield word_text.text_of(body)
 
 
 def _read_html(file: BinaryIO) -> Iterator[str]:
     """Give what a page shows: its title and its body, without scripts and styles."""
+    from adapters import page_text  # noqa: PLC0415 - within the bounds, and only where it is needed
+
     [text] = _read_text(file)
-    shown = _Shown()
     with _parsing():
-        shown.feed(text)
-        shown.close()
-    yield _without_blank_runs(f"{''.join(shown.title)}\n\n{''.join(shown.words)}")
-
-
-class _Shown(HTMLParser):
-    """Notes a page's title, and the words that it shows, in one pass and without a tree.
-
-    A tree of strangers' tags costs their depth again for each of them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.title: list[str] = []
-        self.words: list[str] = []
-        self._hidden_by = ""  # the outermost tag that hides what is in it
-        self._depth = 0  # of such tags in one another
-        self._is_in_title = False
-        self._has_title = False
-
-    def handle_starttag(self, tag: str, _attributes: object) -> None:
-        self._is_in_title = tag == "title" and not self._has_title
-        if self._hidden_by == "head" and tag == "body":  # which ends the head, said or not
-            self._depth = 0
-        elif tag in _HIDDEN_TAGS and (not self._depth or tag == self._hidden_by):
-            self._hidden_by = tag
-            self._depth += 1
-        self._part(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._has_title = self._has_title or self._is_in_title
-        self._is_in_title = False
-        self._part(tag)
-        if self._depth and tag == self._hidden_by:
-            self._depth -= 1
-
-    def handle_data(self, text: str) -> None:
-        if self._is_in_title:
-            self.title.append(text)
-        if not self._depth:
-            self.words.append(text)
-
-    def unknown_decl(self, text: str) -> None:
-        if text.startswith(_CDATA):
-            self.handle_data(text.removeprefix(_CDATA))
-
-    def _part(self, tag: str) -> None:
-        """Begin a line where a block begins or ends."""
-        if tag in _BLOCK_TAGS and not self._depth:
-            self.words.append("\n")
-
-
-def _without_blank_runs(text: str) -> str:
-    """Leave one blank line where there are several; in one pass, whatever the spaces are."""
-    kept: list[str] = []
-    for line in (line.rstrip(" \t") for line in text.split("\n")):
-        if line or (kept and kept[-1]):
-            kept.append(line)
-    return "\n".join(kept).strip()
+        yield page_text.text_of(text)
 
 
 def _read_text(file: BinaryIO) -> Iterator[str]:
@@ -229,7 +170,7 @@ def _read_text(file: BinaryIO) -> Iterator[str]:
 _READERS: dict[str, Callable[[BinaryIO], Iterator[str]]] = {
     "application/pdf": _read_pdf,
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": _read_docx,
-    "text/html": _read_html,
+    _HTML: _read_html,
     "text/markdown": _read_text,
     "text/csv": _read_text,
     "text/plain": _read_text,

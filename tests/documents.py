@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import textwrap
 import zipfile
 import zlib
@@ -102,6 +103,20 @@ def a_docx(*paragraphs: str, table: tuple[tuple[str, ...], ...] = ()) -> bytes:
                 cell.text = text
     out = io.BytesIO()
     document.save(out)
+    return out.getvalue()
+
+
+def a_docx_of(body: str) -> bytes:
+    """Make a DOCX of nothing but the XML of a body, in which bare words stand for runs."""
+    runs = re.sub(r"(?<=>)([^<>]+)(?=<(?!/w:t>))", r"<w:r><w:t>\1</w:t></w:r>", body)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "word/document.xml",
+            '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+            ' xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"><w:body>'
+            f"{runs}</w:body></w:document>",
+        )
     return out.getvalue()
 
 

@@ -432,6 +432,14 @@ def _json_lines(text: str) -> Iterator[dict[str, Any]]:
                 continue  # half a line: it is being written
 
 
+def has_ended(pid: int) -> bool:
+    """Say whether a process is gone, or only waits for whoever tidies up after it."""
+    try:
+        return _state_and_parent(pid)[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def _state_and_parent(pid: int) -> tuple[str, int]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return fields[0], int(fields[1])

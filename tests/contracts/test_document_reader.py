@@ -6,13 +6,17 @@ import base64
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docx
 import pytest
 
+from adapters import documents
 from adapters.documents import BoundedReader, ReadingBounds
 from adapters.memory import ManualClock
 from adapters.memory_uploads import MemoryUploads, PlainReader
@@ -23,16 +27,15 @@ from jobs.uploads import Declared
 from tests.documents import (
     a_docx,
     a_docx_bomb,
+    a_docx_of,
     a_pdf,
     a_pdf_bomb,
     a_slow_pdf,
     an_encrypted_pdf,
 )
-from tests.stack import descendants, wait_until
+from tests.stack import descendants, has_ended, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jobs.document import Document, DocumentReader, DocumentText
 
 ADA = UserId("ada")
@@ -156,6 +159,42 @@ def test_a_cell_that_spans_columns_is_read_once(uploads: MemoryUploads) -> None:
     assert page == "wide\tnarrow"
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("<w:sdt><w:sdtContent><w:p>a</w:p></w:sdtContent></w:sdt><w:p>b</w:p>", "a\nb"),
+        (
+            "<w:p><w:ins><w:r><w:t>a</w:t></w:r></w:ins><w:del><w:r><w:t>b</w:t></w:r></w:del></w:p>",
+            "a",
+        ),
+        ("<w:p><w:hyperlink><w:r><w:t>a</w:t></w:r></w:hyperlink></w:p>", "a"),
+        ("<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr>a<w:tab/>b<w:br/>c</w:p>", "a\tb\nc"),
+        (
+            (
+                "<w:tbl><w:tr><w:tc><w:p>a</w:p></w:tc><w:tc><w:tbl><w:tr><w:tc><w:p>b</w:p></w:tc>"
+                "</w:tr></w:tbl><w:p>c</w:p></w:tc></w:tr></w:tbl>"
+            ),
+            "a\tb c",
+        ),
+        (
+            (
+                "<w:p>a<mc:AlternateContent><mc:Choice><w:txbxContent><w:p>b</w:p></w:txbxContent>"
+                "</mc:Choice><mc:Fallback><w:p>b</w:p></mc:Fallback></mc:AlternateContent></w:p>"
+            ),
+            "b\na",
+        ),
+        ("<w:p>x</w:p>" * 20_000, "\n".join("x" * 20_000)),
+    ],
+    ids=["controls", "changes", "links", "signs", "tables", "boxes", "many"],
+)
+def test_a_word_document_has_the_text_at_any_depth(
+    uploads: MemoryUploads, body: str, told: str
+) -> None:
+    [page] = read(uploads, a_docx_of(body), MediaType.DOCX).pages
+
+    assert page == told
+
+
 def test_runs_of_blanks_in_a_web_page_are_read_in_one_pass(uploads: MemoryUploads) -> None:
     content = b"<p>x" + b" " * 90_000 + b"y</p>" + b"\n \n" * 1000 + b"<p>z</p>"
 
@@ -177,6 +216,28 @@ def test_a_web_page_has_what_it_shows(uploads: MemoryUploads) -> None:
     assert page.split() == ["Coffee", "&", "tea", "Hello", "World", "One", "Two"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<a b='" * 300_000,
+        b"<a" * 1_000_000,
+        b"<!--" * 500_000,
+        b"<" * 90_000,
+        b"<a " + b" ".join(b"a%d=1" % number for number in range(100_000)),
+        b"<b>" * 100_000 + b"<p>" * 100_000,
+        b"<a><div>" * 100_000,
+        b"<table><tr><td>" * 100_000,
+    ],
+    ids=["quotes", "tags", "comments", "signs", "attributes", "formats", "links", "tables"],
+)
+def test_a_web_page_that_is_made_to_take_long_does_not(
+    uploads: MemoryUploads, content: bytes
+) -> None:
+    [page] = read(uploads, b"the top<p>" + content, MediaType.HTML).pages
+
+    assert page.startswith("the top")
+
+
 def test_tags_in_tags_in_tags_cost_no_more_than_others(uploads: MemoryUploads) -> None:
     deep = b"<div>" * 60_000 + b"the bottom" + b"</div>" * 60_000
     hidden = b"the bottom" + b"<noscript>" * 60_000 + b"<p>not this"
@@ -192,12 +253,67 @@ def test_tags_in_tags_in_tags_cost_no_more_than_others(uploads: MemoryUploads) -
         (b"<head><title>T</title><style>p{}</style><body>shown", "T\n\nshown"),
         (b"<script>if (a<b) '</p>'</script>shown", "shown"),
         (b"a<template>b<template>c</template>d</template>e", "ae"),
-        (b"a</template>b</div>c", "ab\nc"),
-        (b"<svg><title>one</title></svg><title>two</title>x", "one\n\nonetwox"),
-        (b"a<!-- b --><?c?><![CDATA[d]]>e", "ade"),
+        (b"a</template>b</div>c", "abc"),
+        (b"<svg><title>one</title></svg><title>two</title>x", "two\n\nx"),
+        (b"a<!-- b --><?c?><![CDATA[d]]>e", "ae"),
         (b"a &lt; b &nbsp;&#x41;", "a < b \u00a0A"),
+        (
+            b"<!doctype html><html><head><meta charset=utf-8><title>T</title><h1>Hi</h1><p>Body",
+            "T\n\nHi\n\nBody",
+        ),
+        (b"<html><head><p>para</p></html>", "para"),
+        (b"<body><p>a<head><p>b", "a\n\nb"),
+        (b"<title>T</title>x<title>U</title>", "T\n\nx"),
+        (b"<title>Use <br> tag</title>x", "Use <br> tag\n\nx"),
+        (b"<head><noscript><p>a</p></noscript><title>T</title></head>x", "T\n\nx"),
+        (
+            b"<table> <tr> <th>a</th> <th>b <tr><td><p>c</p><p>d</p><td>e</table>f",
+            "a\tb\nc d\te\n\nf",
+        ),
+        (b"<table><tr><td>a<td><td>b</table><table><tr><td><p>c<p>d</table>", "a\t\tb\n\nc\n\nd"),
+        (b"<table><tr><td>a<td><table><tr><td>b<td>c<tr><td>d</table></table>", "a\tb\tc\nd"),
+        (
+            b"<p hidden>a<p>b<i style='top:0;DISPLAY : none'>c</i><u style=visibility:hidden>d",
+            "b",
+        ),
+        (b"<option>A<option>B", "A\nB"),
+        (b"<summary>S</summary>Body", "S\nBody"),
+        (b"<ul><li>One<li>Two<br>lines</ul>", "One\nTwo\nlines"),
+        (b"a\n  b<pre>c\n  d</pre>", "a b\n\nc\n  d"),
+        (b"a<!-- b", "a"),
+        (b"a&#" + b"9" * 5_000 + b";b", "a\ufffdb"),
+        (b"a<![foo", "a"),
+        (b"a<![if IE]>b<![ endif]>c", "abc"),
+        ("<meta charset=latin1>é".encode(), "é"),
     ],
-    ids=["head", "script", "template", "ends", "titles", "comments", "references"],
+    ids=[
+        "head",
+        "script",
+        "template",
+        "ends",
+        "titles",
+        "comments",
+        "references",
+        "a head without an end",
+        "a paragraph in the head",
+        "a head in the body",
+        "a second title",
+        "a tag in a title",
+        "a noscript in the head",
+        "rows",
+        "empty and single cells",
+        "a table in a table",
+        "hidden",
+        "options",
+        "summary",
+        "list",
+        "pre",
+        "a comment without an end",
+        "a reference without bounds",
+        "a declaration without an end",
+        "conditions",
+        "charset",
+    ],
 )
 def test_markup_as_it_is_found_shows_what_a_page_does(
     uploads: MemoryUploads, content: bytes, shown: str
@@ -309,6 +425,25 @@ def test_a_drain_ends_the_process_that_reads(uploads: MemoryUploads) -> None:
     thread.join(30)
     assert len(ended) == 1
     assert not descendants(os.getpid()) - before
+
+
+def test_a_process_that_reads_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "slow.pdf").write_bytes(a_slow_pdf())
+    program = (
+        "import os, subprocess, sys; from adapters.documents import _PROGRAM;"
+        "child = subprocess.Popen([sys.executable, '-I', _PROGRAM, 'application/pdf', '1000', '60',"
+        f" '{1024 * _MIB}', str(os.getpid())], stdin=open('slow.pdf'), stdout=subprocess.DEVNULL);"
+        "child.wait()"
+    )
+    root = str(Path(documents.__file__).parents[1])
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}
+    ) as parent:
+        wait_until(lambda: descendants(parent.pid), "the process reads")
+        [child] = descendants(parent.pid)
+        parent.kill()
+
+    wait_until(lambda: has_ended(child), "the process that reads ends, too")
 
 
 def test_a_reader_reads_few_at_a_time(uploads: MemoryUploads) -> None:
