@@ -38,7 +38,7 @@ _XML = (".xml", ".rels")
 _WORD_BODY = "word/document.xml"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HTML = "text/html"
-_HTML_SECONDS = 20  # of processor: the honest take one for 10 MB, the rest is made to take long
+_HTML_SECONDS = 20  # of processor: 10 MB of honest text take a few, the rest is made to take long
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
