@@ -69,6 +69,16 @@ check: $(READY) $(NODE_READY) kubernetes-check  ## Lint, types, layers: what CI 
 kubernetes-check: $(READY) $(CHECKOV_READY)  ## Render deploy/kubernetes and hold it against schemas and policies
 	@python -m tests.manifests
 
+RULES := deploy/kubernetes/components/prometheus/rules.yaml
+
+.PHONY: prometheus-rule
+prometheus-rule:  ## Copy the alert rules to where kustomize can read them
+	@{ printf '%s\n' \
+	    '# Made by `make prometheus-rule` from deploy/observability/alerts.yml: change them there.' \
+	    'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: longhaul' 'spec:'; \
+	  sed -n '/^groups:/,$$p' deploy/observability/alerts.yml | sed 's/^./  &/'; \
+	} > $(RULES)
+
 # Each worker has stand-ins of its own; one that has finished takes tests from the other.
 WORKERS ?= 2
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal

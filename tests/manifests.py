@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import kubernetes_validate
 import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
-from cloudcoil.models.prometheus_operator.v1 import PodMonitor
+from cloudcoil.models.prometheus_operator.v1 import PodMonitor, PrometheusRule
 from pydantic import BaseModel, ValidationError
 
 from deploy.local.environment import REPO_ROOT
@@ -25,8 +26,14 @@ Manifest = dict[str, Any]
 
 KUBERNETES = REPO_ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("local", "aws")
+# An overlay with components that are not in it.
+VARIANT = "aws+traces+node-local-dns+pod-identity"
 VERSIONS = ("1.35", "1.36", "1.37")
-CUSTOM: dict[str, type[BaseModel]] = {"ScaledObject": ScaledObject, "PodMonitor": PodMonitor}
+CUSTOM: dict[str, type[BaseModel]] = {
+    "ScaledObject": ScaledObject,
+    "PodMonitor": PodMonitor,
+    "PrometheusRule": PrometheusRule,
+}
 # What KEDA's scaler for Prometheus reads out of `metadata`, which its definition leaves open:
 # https://keda.sh/docs/latest/scalers/prometheus/
 PROMETHEUS_NEEDS = {"serverAddress", "query", "threshold"}
@@ -42,16 +49,37 @@ def render(overlay: str) -> list[Manifest]:
 
 @functools.cache
 def _rendered(overlay: str) -> tuple[Manifest, ...]:
+    name, *components = overlay.split("+")
+    if not components:
+        return tuple(render_folder(KUBERNETES / "overlays" / name))
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made).resolve()
+        parts = {
+            "resources": [KUBERNETES / "overlays" / name],
+            "components": [KUBERNETES / "components" / one for one in components],
+        }
+        content = {  # kustomize wants relative paths
+            kind: [os.path.relpath(path, folder) for path in paths] for kind, paths in parts.items()
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
+        return tuple(render_folder(folder))
+
+
+def render_folder(folder: Path) -> list[Manifest]:
     done = subprocess.run(  # noqa: S603 - our own arguments
-        [str(_BIN / "kubectl"), "kustomize", str(KUBERNETES / "overlays" / overlay)],
+        [str(_BIN / "kubectl"), "kustomize", str(folder)],
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
     if done.returncode:
-        raise ValueError(f"{overlay} is not rendered: {done.stderr}")
-    return tuple(yaml.safe_load_all(done.stdout))
+        raise ValueError(f"{folder.name} is not rendered: {done.stderr}")
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def bytes_of(quantity: str) -> int:
+    return int(quantity[:-2]) * {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
 
 
 def named(manifest: Manifest) -> str:
@@ -133,8 +161,9 @@ def violations(manifests: Sequence[Manifest]) -> str:
 
 def main() -> int:
     """Check every overlay: `make kubernetes-check`."""
-    wrong = [f"{one}: {problem}" for one in OVERLAYS for problem in problems(render(one))]
-    wrong += filter(None, [violations([one for overlay in OVERLAYS for one in render(overlay)])])
+    every = (*OVERLAYS, VARIANT)
+    wrong = [f"{one}: {problem}" for one in every for problem in problems(render(one))]
+    wrong += filter(None, [violations([one for overlay in every for one in render(overlay)])])
     for line in wrong:
         sys.stderr.write(f"{line}\n")
     return 1 if wrong else 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tests.manifests import render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.manifests import Manifest
 
 SECRET_VALUES = {
@@ -15,6 +17,8 @@ SECRET_VALUES = {
     "LONGHAUL_API_KEYS": "ada:0123456789abcdef",
     "LONGHAUL_WEBHOOK_SECRETS": "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
 }
+
+OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20secret"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,16 @@ def environ_of_pod(overlay: str, pod: Pod) -> dict[str, str]:
             continue
         reference = one["valueFrom"]["secretKeyRef"]
         assert reference["key"] == one["name"]
-        assert reference["name"] in made or overlay == "aws", reference
-        environ[one["name"]] = SECRET_VALUES[one["name"]]
+        assert reference["name"] in made or overlay.startswith("aws"), reference
+        environ[one["name"]] = {**SECRET_VALUES, **OF_TRACES}[one["name"]]
     return environ
+
+
+def selects(selector: dict[str, Any], labels: Mapping[str, str]) -> bool:
+    """Hold labels against a selector; of expressions it knows those that are used here."""
+    wanted = selector.get("matchLabels", {})
+    expressions = selector.get("matchExpressions", ())
+    assert all(one["operator"] == "In" for one in expressions)
+    return all(labels.get(name) == value for name, value in wanted.items()) and all(
+        labels.get(one["key"]) in one["values"] for one in expressions
+    )

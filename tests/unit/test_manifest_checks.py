@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.manifests import OVERLAYS, problems, render, violations
+from tests.manifests import OVERLAYS, VARIANT, problems, render, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ MISTAKES: dict[str, tuple[Callable[[list[Manifest]], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", [*OVERLAYS, VARIANT])
 def test_every_manifest_fits_its_definition_in_every_version(overlay: str) -> None:
     assert problems(render(overlay)) == []
 

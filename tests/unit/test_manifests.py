@@ -6,19 +6,22 @@ import base64
 import json
 import math
 import re
+import shutil
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from adapters.metrics_ports import PORTS_ON
 from adapters.settings import CLIENTS_OWN, STAND_INS_OWN, Settings, read_settings
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.start import PROCESSES
+from jobs.job import JobStatus
 from tests.cloudformation import Template, read_template
 from tests.dockerfile import environment_of, only, read_stages
-from tests.manifests import KUBERNETES, OVERLAYS, render
-from tests.pods import SECRET_VALUES, environ_of_pod, of_kind, pods
+from tests.manifests import KUBERNETES, OVERLAYS, VARIANT, bytes_of, render, render_folder
+from tests.pods import OF_TRACES, SECRET_VALUES, environ_of_pod, of_kind, pods, selects
 from tests.stack import environ_of
 from tests.web_world import World
 from web.event_stream import COMMENT_SECONDS
@@ -28,10 +31,9 @@ from web.wire import PING_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from tests.pods import Pod
-
-MIB, GIB = 2**20, 2**30
+MIB = 2**20
 BOTO3 = re.compile(r"AWS_(REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY|EC2_METADATA_DISABLED)")
 ENDPOINT = re.compile(r"AWS_ENDPOINT_URL(_(DYNAMODB|DYNAMODB_STREAMS|S3|BEDROCK_RUNTIME))?")
 STAND_INS = {"redis", "aws", "bedrock"}
@@ -40,6 +42,7 @@ STAND_INS = {"redis", "aws", "bedrock"}
 MARGIN = 20
 FEEDS_BATCH = 40  # three tries of 1.5 s and 10 s at the stream, and what follows
 PROXIES_LEARN_IN = 10
+SERVERS_KEEP_ALIVE = 130  # web/gunicorn.py's keepalive
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -122,7 +125,7 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_others() -> None:
 def test_the_example_of_the_secret_has_these_names() -> None:
     example = (KUBERNETES / "overlays" / "aws" / "secrets.env.example").read_text()
 
-    assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == set(SECRET_VALUES)
+    assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == {*SECRET_VALUES, *OF_TRACES}
     assert "secrets.env" in (REPO_ROOT / ".gitignore").read_text().splitlines()
 
 
@@ -232,7 +235,7 @@ def test_everything_starts_denied_and_rules_name_ports_that_are_there(overlay: s
 
     assert policies.pop("default-deny") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for spec in policies.values():
-        chosen = [pod for pod in pods(overlay).values() if selects(spec["podSelector"], pod)]
+        chosen = [pod for pod in pods(overlay).values() if selects(spec["podSelector"], pod.labels)]
         assert chosen
         for rule in spec.get("ingress", ()):
             for port in rule["ports"]:
@@ -326,8 +329,71 @@ def test_proxies_are_silent_for_longer_than_we_are() -> None:
 
     for seconds in (*idle, told["nginx.ingress.kubernetes.io/proxy-read-timeout"]):
         assert int(seconds) >= 4 * max(PING_SECONDS, COMMENT_SECONDS)
+    assert all(int(seconds) < SERVERS_KEEP_ALIVE for seconds in idle), "else a request is lost"
     body = told["nginx.ingress.kubernetes.io/proxy-body-size"]
     assert int(body.removesuffix("m")) * MIB == Settings.model_fields["max_request_bytes"].default
+
+
+def test_a_rollout_waits_for_the_load_balancer() -> None:
+    [namespace] = of_kind("aws", "Namespace")
+
+    gate = namespace["metadata"]["labels"]["elbv2.k8s.aws/pod-readiness-gate-inject"]
+    assert gate == "enabled"
+
+
+def test_own_settings_go_before_the_stacks(tmp_path: Path) -> None:
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    overlay = tmp_path / "kubernetes" / "overlays" / "aws"
+    (overlay / "own.env").write_text("LONGHAUL_RETENTION_DAYS=7\nLONGHAUL_LOG_LEVEL=DEBUG\n")
+
+    [settings] = [
+        one["data"]
+        for one in render_folder(overlay)
+        if one["kind"] == "ConfigMap" and one["metadata"]["name"].startswith("longhaul-")
+    ]
+
+    assert settings["LONGHAUL_RETENTION_DAYS"] == "7"
+    assert settings["LONGHAUL_LOG_LEVEL"] == "DEBUG"
+    assert settings["LONGHAUL_TABLE"] == "LLM_Jobs"
+
+
+@pytest.mark.parametrize("process", list(PROCESSES))
+def test_with_traces_each_process_sends_its_spans(process: str) -> None:
+    settings = settings_of(VARIANT, process)
+
+    assert settings.traces_url == "http://collector.observability.svc:4318/v1/traces"
+    assert settings.otlp_headers == OF_TRACES["OTEL_EXPORTER_OTLP_HEADERS"]
+    assert settings_of("aws", process).traces_url is None
+
+
+def test_the_alerts_are_those_of_observability() -> None:
+    """`make prometheus-rule` copies them."""
+    rules = yaml.safe_load((REPO_ROOT / "deploy" / "observability" / "alerts.yml").read_text())
+    [made] = of_kind("aws", "PrometheusRule")
+
+    assert made["spec"] == rules
+
+
+def test_workers_are_scaled_by_jobs_that_wait_or_run() -> None:
+    queries = [
+        trigger["metadata"]["query"]
+        for one in of_kind("aws", "ScaledObject")
+        for trigger in one["spec"]["triggers"]
+    ]
+    [statuses] = re.findall(r'status=~"([^"]+)"', "".join(queries))
+
+    found = {JobStatus(status) for status in statuses.split("|")}
+    assert {JobStatus.PENDING, JobStatus.RUNNING} <= found
+    assert not any(status.is_terminal for status in found)
+
+
+def test_no_fleet_gets_smaller_while_nobody_knows_what_waits() -> None:
+    for one in of_kind("aws", "ScaledObject"):
+        spec = one["spec"]
+        [trigger] = spec["triggers"]
+        assert trigger["metadata"]["ignoreNullValues"] == "false"
+        assert trigger["metricType"] == "AverageValue", "KEDA falls back for no other type"
+        assert spec["fallback"]["replicas"] == spec["maxReplicaCount"]
 
 
 def test_scaling_asks_for_what_the_application_tells() -> None:
@@ -343,17 +409,6 @@ def test_scaling_asks_for_what_the_application_tells() -> None:
     [worker] = scaled["worker"]["triggers"]
     assert int(worker["metadata"]["threshold"]) < settings_of("aws", "worker").worker_concurrency
     assert all("replicas" not in pods("aws")[name].manifest["spec"] for name in scaled)
-
-
-def selects(selector: dict[str, Any], pod: Pod) -> bool:
-    wanted = selector.get("matchLabels", {})
-    return all(pod.labels.get(name) == value for name, value in wanted.items()) and all(
-        pod.labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", ())
-    )
-
-
-def bytes_of(quantity: str) -> int:
-    return int(quantity[:-2]) * {"Mi": MIB, "Gi": GIB}[quantity[-2:]]
 
 
 def _local_dockerfile() -> str:
