@@ -19,7 +19,8 @@ from web.gunicorn_log import OneLog
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
-    from gunicorn.workers.base import Worker
+
+    from web.gunicorn_worker import WebWorker
 
 _LOOK_SECONDS = 0.1
 
@@ -48,12 +49,13 @@ if begin_sharing() and "GUNICORN_FD" not in os.environ:
 if _settings.metrics_port:
     bind.append(_address(_settings.metrics_host, _settings.metrics_port))
 workers = _settings.web_processes
-worker_class = "gevent"
+worker_class = "web.gunicorn_worker.WebWorker"
 worker_connections = _settings.web_connections
 backlog = 2048
 timeout = 60  # a worker whose event loop has stood still for so long is replaced
 graceful_timeout = max(5, math.ceil(_settings.drain_seconds))
-keepalive = 5  # idle connections hold up a drain for as long
+# Longer than a load balancer's 120 s: the one that asks must be the one that closes.
+keepalive = 130
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
@@ -69,15 +71,15 @@ configure_logs(_settings)
 loglevel = "info"
 
 
-def post_worker_init(worker: Worker) -> None:
-    """Close the WebSockets as soon as the worker is told to go.
+def post_worker_init(worker: WebWorker) -> None:
+    """Close WebSockets and idle connections as soon as the worker is told to go.
 
     gunicorn only waits for them, until the graceful time-out cuts them off without a word.
     """
     spawn(lambda: _drain_at_the_end(worker))
 
 
-def child_exit(server: Arbiter, worker: Worker) -> None:  # noqa: ARG001 - gunicorn's signature
+def child_exit(server: Arbiter, worker: WebWorker) -> None:  # noqa: ARG001 - gunicorn's signature
     """Forget the sockets that a worker held when it ended."""
     forget_process(worker.pid)
 
@@ -87,9 +89,10 @@ def on_exit(server: Arbiter) -> None:  # noqa: ARG001 - gunicorn's signature
     end_sharing()
 
 
-def _drain_at_the_end(worker: Worker) -> None:
+def _drain_at_the_end(worker: WebWorker) -> None:
     from web.app import drain  # noqa: PLC0415 - nothing that opens sockets before gevent patches
 
     while worker.alive:
         time.sleep(_LOOK_SECONDS)
+    worker.close_idle()
     drain(worker.wsgi)

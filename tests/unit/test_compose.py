@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,16 @@ NAMED = {
 STORES = {"valkey": "/data", "table": "/data", "objects": "/data"}
 
 
-def configure(folder: Path, named: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def configure(
+    folder: Path, named: dict[str, str], project: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Let Compose read the file and say what it would run; that needs no engine."""
+    file = (project or REPO_ROOT / "deploy") / "compose.yaml"
     environ = folder / "longhaul.env"
     environ.write_text("".join(f"{name}={value}\n" for name, value in named.items()))
     return subprocess.run(  # noqa: S603 - our own arguments
         [
-            f"{sys.prefix}/bin/docker-compose", "--file", "deploy/compose.yaml",
+            f"{sys.prefix}/bin/docker-compose", "--file", str(file),
             "--env-file", str(environ), "config", "--format", "json",
         ],
         cwd=REPO_ROOT,
@@ -89,6 +93,31 @@ def test_the_settings_take_what_each_process_is_given(
 
     assert settings.api_keys == {"0123456789abcdef": "ada"}
     assert not settings.allow_anonymous
+
+
+def test_any_other_setting_comes_from_a_file_and_the_fixed_ones_stay(tmp_path: Path) -> None:
+    shutil.copy(REPO_ROOT / "deploy" / "compose.yaml", tmp_path)
+    others = {
+        "LONGHAUL_WEBHOOK_SECRETS": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",
+        "LONGHAUL_RATE_LIMIT": "100/60",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "LONGHAUL_METRICS_PORT": "9464",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://bedrock.example.com",
+    }
+    lines = {**others, "LONGHAUL_BUCKET": "elsewhere"}
+    (tmp_path / "settings.env").write_text(
+        "".join(f"{name}={value}\n" for name, value in lines.items())
+    )
+
+    done = configure(tmp_path, NAMED, tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    for process in (*PROCESSES, "bootstrap"):
+        given = json.loads(done.stdout)["services"][process]["environment"]
+        assert others.items() <= given.items()
+        assert given["LONGHAUL_BUCKET"] == "longhaul"
+        with environ_of(given):
+            assert read_settings(given).metrics_port == 9464
 
 
 def test_bedrock_is_asked_with_its_own_key_and_objects_with_theirs(
