@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -54,8 +54,10 @@ ENDS: dict[str, End] = {
 
 
 @pytest.fixture(scope="module")
-def table(clients: Clients) -> str:
-    return clients.make_tables("Contract_JobStore")
+def table(clients: Clients) -> Iterator[str]:
+    name = clients.make_tables("Contract_JobStore")
+    yield name
+    clients.drop_tables(name)  # whoever steals tests of this file makes it anew
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -45,8 +45,10 @@ Make = Callable[[Job], Change]
 
 
 @pytest.fixture(scope="module")
-def table(clients: Clients) -> str:
-    return clients.make_tables("Contract_JobStore_Changes")
+def table(clients: Clients) -> Iterator[str]:
+    name = clients.make_tables("Contract_JobStore_Changes")
+    yield name
+    clients.drop_tables(name)  # whoever steals tests of this file makes it anew
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

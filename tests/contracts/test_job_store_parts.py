@@ -35,6 +35,8 @@ from tests.contracts.stories import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jobs.claim import Claim
     from jobs.job import Job
     from jobs.ports import JobStore
@@ -46,8 +48,10 @@ RACERS = 16
 
 
 @pytest.fixture(scope="module")
-def table(clients: Clients) -> str:
-    return clients.make_tables("Contract_JobStore_Parts")
+def table(clients: Clients) -> Iterator[str]:
+    name = clients.make_tables("Contract_JobStore_Parts")
+    yield name
+    clients.drop_tables(name)  # whoever steals tests of this file makes it anew
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

@@ -95,7 +95,7 @@ def test_cancelling_closes_the_models_stream_and_keeps_what_had_come(
     assert len(text) - len(told) < 40
     assert row_of(stand_ins, clients, job_id)["Seq"]["N"] == str(events[-1]["seq"])
     steps = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").json()["steps"]
-    assert [step["step"] for step in steps[-3:]] == ["cancelled", "first_token", "partial_kept"]
+    assert [step["step"] for step in steps[-3:]] == ["first_token", "cancelled", "partial_kept"]
     assert f"after {len(text)} characters" in steps[-1]["detail"]
 
 
