@@ -43,6 +43,7 @@ _OPERATORS = frozenset(
         "UnrecognizedClientException",
     }
 )
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})  # a right is missing
 _UNREACHABLE = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import botocore.exceptions
 
-from adapters.aws_errors import code_of, translating, translating_all
+from adapters.aws_errors import DENIED, code_of, translating, translating_all
 from adapters.bootstrap import check_objects, check_table
 from adapters.checks_redis import clock_finding
 from adapters.schema import (
@@ -23,7 +23,7 @@ from jobs.checkup import Finding, fail, ok, warn
 from jobs.errors import LonghaulError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
 
+T = TypeVar("T")
+
 _BOOTSTRAP = "run `longhaul bootstrap` with the same environment"
-_NOT_OURS = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class AwsChecks:
         try:
             state = self.dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         except botocore.exceptions.ClientError as error:
-            if code_of(error) in _NOT_OURS:
+            if code_of(error) in DENIED:
                 return ok(name, "is there and fits; how it expires rows is not ours to look at")
             raise
         if state.get("AttributeName") == TTL_ATTRIBUTE:
@@ -99,14 +100,12 @@ class AwsChecks:
 
     def _lifecycle_of(self, bucket: str) -> Finding:
         name = "bucket lifecycle"
-        try:
-            rules = self.s3.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", [])
-        except botocore.exceptions.ClientError as error:
-            if code_of(error) in _NOT_OURS:
-                return ok(name, "not ours to look at")
-            if code_of(error) != "NoSuchLifecycleConfiguration":
-                raise
-            rules = []
+        rules = _rules_or_none(
+            lambda: self.s3.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", []),
+            without="NoSuchLifecycleConfiguration",
+        )
+        if rules is None:
+            return ok(name, "not ours to look at")
         found = {rule.get("Filter", {}).get("Prefix") for rule in rules}
         ours = bucket_lifecycle(self.settings.retention_days)
         wanted = {rule["Filter"]["Prefix"] for rule in ours}
@@ -118,20 +117,30 @@ class AwsChecks:
         name, origins = "bucket cors", self.settings.allowed_origins
         if not origins:
             return ok(name, "no page of another origin may upload (LONGHAUL_ALLOWED_ORIGINS)")
-        try:
-            rules = self.s3.get_bucket_cors(Bucket=bucket).get("CORSRules", [])
-        except botocore.exceptions.ClientError as error:
-            if code_of(error) in _NOT_OURS:
-                return ok(name, "not ours to look at")
-            if code_of(error) != "NoSuchCORSConfiguration":
-                raise
-            rules = []
+        rules = _rules_or_none(
+            lambda: self.s3.get_bucket_cors(Bucket=bucket).get("CORSRules", []),
+            without="NoSuchCORSConfiguration",
+        )
+        if rules is None:
+            return ok(name, "not ours to look at")
         found = {
             one for rule in rules if rule.get("ID") == CORS_ID for one in rule["AllowedOrigins"]
         }
         if missing := sorted(origins - found):
             return warn(name, f"pages of {', '.join(missing)} cannot upload", _BOOTSTRAP)
         return ok(name, f"pages of {len(origins)} origins may upload")
+
+
+def _rules_or_none(ask: Callable[[], list[T]], *, without: str) -> list[T] | None:
+    """Give a bucket's rules; `without` is AWS's word for none, None that we may not look."""
+    try:
+        return ask()
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) in DENIED:
+            return None
+        if code_of(error) == without:
+            return []
+        raise
 
 
 def call_model(client: BedrockRuntimeClient, model: str) -> Iterator[Finding]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import redis
-
 from adapters.redis_drain import RedisWorkers
+from adapters.redis_errors import translating_redis
 from jobs.checkup import Finding, fail, ok, warn
-from jobs.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import redis
 
 LEAST_VERSION = (6, 2)
 MOST_SKEW = timedelta(seconds=5)
@@ -31,7 +30,7 @@ class RedisChecks:
     def look(self) -> Iterator[Finding]:
         """Look at the server itself."""
         began = datetime.now(UTC)
-        with _translating():
+        with translating_redis("redis", told="does not answer"):
             info: dict[str, Any] = self.client.info()
             seconds, microseconds = self.client.time()
         yield _version_of(info)
@@ -85,11 +84,3 @@ def _durability_of(info: dict[str, Any]) -> Finding:
         "no append-only file: a restart loses tasks and events, and jobs wait for the sweep",
         "set appendonly to yes",
     )
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise Unavailable("redis", f"does not answer ({type(error).__name__})") from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import botocore.exceptions
 
-from adapters.aws_errors import code_of, translating
+from adapters.aws_errors import DENIED, code_of, translating
 from adapters.dynamodb_row import text
 from adapters.schema import (
     DUE_DELIVERIES,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 PROBE = "longhaul-doctor-probe"  # no job, key or object is called so
 _NOT_ITS_DIGEST = base64.b64encode(bytes(16)).decode()
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 _PAST_THE_RIGHT = frozenset(
     {"ConditionalCheckFailedException", "NoSuchKey", "404", "BadDigest", "InvalidDigest"}
 )
@@ -130,7 +129,7 @@ class RightsChecks:
             try:
                 attempt()
             except botocore.exceptions.ClientError as error:
-                if code_of(error) in _DENIED:
+                if code_of(error) in DENIED:
                     return False
                 if code_of(error) not in _PAST_THE_RIGHT:
                     raise

@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from adapters.aws_errors import translating
-from adapters.dynamodb_row import from_item, text
-from adapters.schema import OPEN_JOBS
+from adapters.dynamodb_open_index import open_entries, read_open
 from jobs.census import OPEN, Census, seems_made_at
 from jobs.due import SHARDS
-from jobs.errors import RecordUnreadable
-from jobs.job import JobId, JobStatus
 from jobs.told import accepted_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
-_PART = "store"
+    from jobs.job import JobId, JobStatus
+
 _LOOKED_AT = 5  # rows a state; more than one, because a redrive makes an old id young
 
 
@@ -43,7 +38,7 @@ class DynamoDBCensusTaker:
         made: dict[JobStatus, list[tuple[datetime, JobId]]] = defaultdict(list)
         is_whole = True
         for shard in range(SHARDS):
-            for entry in self._entries(shard, most=max(1, most // SHARDS)):
+            for entry in open_entries(self.client, self.table, shard, most=max(1, most // SHARDS)):
                 if entry is None:
                     is_whole = False
                     continue
@@ -61,42 +56,11 @@ class DynamoDBCensusTaker:
             is_whole=is_whole,
         )
 
-    def _entries(self, shard: int, *, most: int) -> Iterator[tuple[JobId, JobStatus] | None]:
-        """Give a shard's entries, and None at the end where there are more."""
-        query: QueryInputTypeDef = {
-            "TableName": self.table,
-            "IndexName": OPEN_JOBS,
-            "KeyConditionExpression": "DueShard = :shard",
-            "ExpressionAttributeValues": {":shard": text(f"{shard:02d}")},
-            "ProjectionExpression": "JobId, JobStatus",
-        }
-        given = 0
-        while given < most:
-            query["Limit"] = most - given
-            with translating(_PART):
-                answer = self.client.query(**query)
-            for item in answer["Items"]:
-                given += 1
-                status = item.get("JobStatus", {}).get("S")
-                if status in set(JobStatus):
-                    yield JobId(item["JobId"]["S"]), JobStatus(status)
-            if (last := answer.get("LastEvaluatedKey")) is None:
-                return
-            query["ExclusiveStartKey"] = last
-        yield None
-
     def _oldest(self, status: JobStatus, found: list[tuple[datetime, JobId]]) -> datetime | None:
         """Look at the rows of the oldest ids; the index may lag, a row does not."""
         since: list[datetime] = []
         for _, job_id in nsmallest(_LOOKED_AT, found):
-            with translating(_PART):
-                row = self.client.get_item(
-                    TableName=self.table, Key={"JobId": text(job_id)}, ConsistentRead=True
-                ).get("Item")
-            try:
-                job = from_item(row) if row is not None else None
-            except RecordUnreadable:
-                continue
+            job = read_open(self.client, self.table, job_id)
             if job is not None and job.status is status:
                 since.append(accepted_at(job))
         return min(since, default=None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from adapters.aws_errors import translating_all
-from adapters.dynamodb_row import from_item, text, time
-from adapters.schema import OPEN_JOBS, USER_JOBS
+from adapters.dynamodb_open_index import open_entries, read_open
+from adapters.dynamodb_row import text, time
+from adapters.schema import USER_JOBS
 from jobs.census import OPEN, seems_made_at
 from jobs.due import SHARDS
-from jobs.errors import RecordUnreadable
 from jobs.find import MOST_ENTRIES, REDRIVEN_IN_BULK, Ended, Found, Size
 from jobs.job import JobId, JobStatus, UserId
 from jobs.times import read_time
@@ -39,14 +40,10 @@ class DynamoDBFinder:
 
     def find_open(self, before: datetime, *, now: datetime, limit: int) -> Found:
         """Read the index's entries, then the rows of those whose ids are the oldest."""
-        ids: list[JobId] = []
-        is_whole = True
-        for shard in range(SHARDS):
-            for job_id in self._entries(shard):
-                if len(ids) == MOST_ENTRIES:
-                    is_whole = False
-                    break
-                ids.append(job_id)
+        with translating_all(_PART):
+            ids = list(islice(self._open_ids(), MOST_ENTRIES + 1))
+        is_whole = len(ids) <= MOST_ENTRIES
+        ids = ids[:MOST_ENTRIES]
         made = {one: seems_made_at(one, now) for one in ids}
         # An id that tells no time, as a part's, may be of any.
         old = [one for one in ids if (at := made[one]) is None or at <= before]
@@ -54,13 +51,7 @@ class DynamoDBFinder:
         jobs = []
         for job_id in old[: limit * _ROWS_A_JOB]:
             with translating_all(_PART):
-                row = self.client.get_item(
-                    TableName=self.table, Key={"JobId": text(job_id)}, ConsistentRead=True
-                ).get("Item")
-            try:
-                job = from_item(row) if row is not None else None
-            except RecordUnreadable:
-                continue  # the feed's rejected records tell of it
+                job = read_open(self.client, self.table, job_id)
             if job is not None and job.status in OPEN and accepted_at(job) <= before:
                 jobs.append(job)
         jobs.sort(key=accepted_at)
@@ -89,23 +80,11 @@ class DynamoDBFinder:
             table = self.client.describe_table(TableName=self.table)["Table"]
         return Size(items=table.get("ItemCount", 0), size_bytes=table.get("TableSizeBytes", 0))
 
-    def _entries(self, shard: int) -> Iterator[JobId]:
-        query: QueryInputTypeDef = {
-            "TableName": self.table,
-            "IndexName": OPEN_JOBS,
-            "KeyConditionExpression": "DueShard = :shard",
-            "ExpressionAttributeValues": {":shard": text(f"{shard:02d}")},
-            "ProjectionExpression": "JobId, JobStatus",
-        }
-        while True:
-            with translating_all(_PART):
-                answer = self.client.query(**query)
-            for item in answer["Items"]:
-                if item.get("JobStatus", {}).get("S") in OPEN:
-                    yield JobId(item["JobId"]["S"])
-            if (last := answer.get("LastEvaluatedKey")) is None:
-                return
-            query["ExclusiveStartKey"] = last
+    def _open_ids(self) -> Iterator[JobId]:
+        for shard in range(SHARDS):
+            for entry in open_entries(self.client, self.table, shard):
+                if entry is not None and entry[1] in OPEN:
+                    yield entry[0]
 
     def _failed_of(self, user: UserId) -> Iterator[JobId]:
         query: QueryInputTypeDef = {

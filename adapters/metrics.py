@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from adapters.line_meters import LineMeters
-from adapters.metrics_ports import PORTS_ON, port_refused
+from adapters.listening import port_refused
+from adapters.metrics_ports import PORTS_ON
 from adapters.standing import FeedGauges, WorkerGauges
 
 if TYPE_CHECKING:

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from pathlib import Path
-
-from adapters.metrics_ports import port_refused
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
 
@@ -37,14 +34,3 @@ def forget_process(pid: int) -> None:
     from prometheus_client import multiprocess  # noqa: PLC0415 - the folder has a name by now
 
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # it has no types
-
-
-def check_port(what: str, host: str, port: int) -> None:
-    """Check that `what` can be served there. Raises Misconfigured."""
-    try:
-        [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise port_refused(what, host, port, error) from error

@@ -6,16 +6,15 @@ A worker listens there until its process ends, so who speaks to nobody knows tha
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import redis
 
+from adapters.redis_errors import translating_redis
 from adapters.redis_slots import ROOT
-from jobs.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 DRAIN_CHANNEL = "longhaul:drain:"
 _LOOK_SECONDS = 1.0
@@ -56,7 +55,7 @@ class RedisWorkers:
 
         What a worker says of its room outlives it by a minute where it dies without a word.
         """
-        with _translating():
+        with translating_redis("redis", told="does not answer"):
             said = self._client.hgetall(f"{ROOT}:rooms")
             channels = [f"{DRAIN_CHANNEL}{_text(name)}" for name in said]
             counts = self._client.pubsub_numsub(*channels) if channels else []
@@ -70,17 +69,9 @@ class RedisWorkers:
 
     def tell_to_go(self, worker: str) -> bool:
         """Say that a worker is to go, and give whether it is there to hear it."""
-        with _translating():
+        with translating_redis("redis", told="does not answer"):
             return bool(self._client.publish(f"{DRAIN_CHANNEL}{worker}", "go"))
 
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise Unavailable("redis", f"does not answer ({type(error).__name__})") from error

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import redis
-
-from jobs.errors import Unavailable
+from adapters.redis_errors import translating_redis
 from jobs.in_flight import KEPT, SUBMIT_TAKES
 from jobs.job import JobId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import timedelta
+
+    import redis
 
     from jobs.job import UserId
 
@@ -30,14 +29,14 @@ class RedisOpenJobs:
 
     def add(self, user: UserId, job_id: JobId, *, most: int) -> bool:
         """Add a job where there is room."""
-        with _translating():
+        with translating_redis("events"):
             return bool(
                 self._add(keys=[_key(user)], args=[job_id, most, int(KEPT.total_seconds())])
             )
 
     def remove(self, jobs: Iterable[tuple[UserId, JobId]]) -> None:
         """Remove jobs in one round trip."""
-        with _translating(), self._client.pipeline(transaction=False) as pipe:
+        with translating_redis("events"), self._client.pipeline(transaction=False) as pipe:
             for user, job_id in jobs:
                 pipe.zrem(_key(user), job_id)
             if len(pipe):
@@ -45,7 +44,7 @@ class RedisOpenJobs:
 
     def to_look_at(self, user: UserId, *, most: int, every: timedelta) -> list[JobId]:
         """Give those that wait for a look."""
-        with _translating():
+        with translating_redis("events"):
             found = self._look(
                 keys=[_key(user), f"longhaul:looked:{user}"],
                 args=[most, _milliseconds(every), _milliseconds(SUBMIT_TAKES)],
@@ -59,11 +58,3 @@ def _key(user: UserId) -> str:
 
 def _milliseconds(duration: timedelta) -> int:
     return max(1, round(duration.total_seconds() * 1000))
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise Unavailable("events", f"Redis does not answer ({type(error).__name__})") from error

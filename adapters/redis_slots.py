@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
-from contextlib import contextmanager
 from datetime import timedelta
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import redis
-
-from jobs.errors import InvalidRequest, Unavailable
+from adapters.redis_errors import translating_redis
+from jobs.errors import InvalidRequest
 from jobs.job import ModelId
 from jobs.slots import Slot, Turn, Turns, Use
 from jobs.task import read_task, write_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    import redis
 
     from jobs.ports import Log
     from jobs.task import Task
@@ -106,7 +106,7 @@ class RedisSlots:
         self._run("keep", self._worker, 0, KEPT_SECONDS)
 
     def _run(self, *arguments: str | float) -> list[bytes]:
-        with _translating():
+        with translating_redis("slots"):
             answer: list[bytes] = self._script(keys=[self._root], args=list(arguments))
             return answer
 
@@ -123,11 +123,3 @@ def _slot(task: Task, key: str, given_at: float) -> Slot:
         given_at=given_at,
         is_shared=True,
     )
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise Unavailable("slots", f"Redis does not answer ({type(error).__name__})") from error

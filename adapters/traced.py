@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from jobs.tracing import SpanKind
+from jobs.delivery import is_success
+from jobs.tracing import SpanKind, messaging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,13 +140,7 @@ class TracedTaskQueue:
             "send longhaul.run",
             SpanKind.PRODUCER,
             task.trace,
-            facts={
-                "messaging.system": "celery",
-                "messaging.operation.type": "send",
-                "messaging.destination.name": "longhaul.run",
-                "longhaul.job_id": task.job_id,
-                **self.facts,
-            },
+            facts={**messaging("send", "longhaul.run", task.job_id), **self.facts},
             at=task.seen_at,
         )
         return replace(task, trace=spans.enter_context(span).trace)
@@ -192,5 +187,5 @@ def _tell_answer(span: Span, answered: Answered) -> None:
         span.tell({"http.response.status_code": answered.status})
     if answered.error is not None:
         span.fail(answered.error)
-    elif answered.status is not None and not 200 <= answered.status < 300:  # noqa: PLR2004 - HTTP's
+    elif answered.status is not None and not is_success(answered.status):
         span.fail(str(answered.status))

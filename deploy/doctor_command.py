@@ -11,6 +11,7 @@ from adapters.checks_rights import Role
 from adapters.doctor import checks_of
 from adapters.settings import read_settings
 from deploy.beside_local import advice_beside_local
+from deploy.table import printable
 from jobs.checkup import State, examine, fail, ok, worst_of
 from jobs.errors import Misconfigured
 from workers.sweep_lease import SWEEP
@@ -64,9 +65,5 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _line(finding: Finding) -> str:
-    told = f"{finding.state:<5} {finding.name:<{_NAME_WIDTH}} {_printable(finding.told)}\n"
+    told = f"{finding.state:<5} {finding.name:<{_NAME_WIDTH}} {printable(finding.told)}\n"
     return told if finding.advice is None else f"{told}{'':<26} -> {finding.advice}\n"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

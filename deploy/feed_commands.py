@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from adapters.settings import read_settings
 from adapters.wiring import open_operator_parts
 from deploy.arguments import LISTED
+from deploy.table import printable, table
 from jobs.errors import InvalidRequest
 from jobs.rejected import RejectedId, RejectedRecord
 from jobs.replay import ReplayParts, replay
@@ -59,7 +60,7 @@ def _replay_each(records: Sequence[RejectedRecord], parts: ReplayParts) -> int:
     for record in records:
         replayed = replay(record, parts)
         kept += not replayed.is_removed
-        sys.stdout.write(f"{record.id}  {_printable(replayed.told)}\n")
+        sys.stdout.write(f"{record.id}  {printable(replayed.told)}\n")
         sys.stdout.flush()
     return _KEPT if kept else 0
 
@@ -112,16 +113,7 @@ def _table(records: Sequence[RejectedRecord]) -> Iterator[str]:
             for record in records
         ),
     ]
-    rows = [tuple(map(_printable, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
-def _printable(text: str) -> str:
-    """Keep what someone wrote into the table from steering the operator's terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    yield from table(rows)
 
 
 def _whole(record: RejectedRecord) -> dict[str, object]:

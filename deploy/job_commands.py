@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from adapters.clock import SystemClock
 from adapters.settings import read_settings
 from adapters.wiring import open_finder, open_redrive_parts
+from deploy.table import printable, table
 from jobs.errors import InvalidRequest, JobNotFound, NotRedrivable
 from jobs.find import look_at
 from jobs.job import UserId
@@ -63,10 +64,7 @@ def _table(stuck: Sequence[Stuck], found: Found, now: datetime) -> Iterator[str]
             for one in stuck
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield _printable("  ".join(cells).rstrip())
+    yield from table(rows)
     if not found.is_whole:
         yield "there are more: --limit"
 
@@ -144,7 +142,7 @@ def _tell(one: Ended, told: str, *, as_json: bool) -> None:
         _write(json.dumps(fields))
     else:
         error = one.error or "-"
-        _write(_printable(f"{one.job}  {one.status}  {error}  {one.user}  {told}"))
+        _write(printable(f"{one.job}  {one.status}  {error}  {one.user}  {told}"))
 
 
 def _cost_of(size: Size) -> str:
@@ -171,10 +169,6 @@ def _age(age: timedelta) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _write(text: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adapters.clock import SystemChance, SystemClock
 from adapters.settings import read_settings
 from adapters.wiring import open_api_keys
+from deploy.table import table
 from jobs.caller import Scope
 from jobs.errors import InvalidRequest
 from jobs.job import UserId
@@ -89,10 +90,7 @@ def _table(keys: Sequence[ApiKey]) -> Iterator[str]:
             for key in keys
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    yield from table(rows)
 
 
 def _whole(key: ApiKey) -> dict[str, object]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobs.delivery import Delivery
 from jobs.events import terminal_event
-from jobs.tracing import UNTRACED, SpanKind
+from jobs.tracing import UNTRACED, SpanKind, messaging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,12 +87,7 @@ def _announce(
 
 def _under_span(event: Event, tracer: Tracer, spans: ExitStack) -> Event:
     """Let a delivery go on under the span that makes it."""
-    facts = {
-        "messaging.system": "celery",
-        "messaging.operation.type": "send",
-        "messaging.destination.name": "longhaul.announce",
-        "longhaul.job_id": event.job,
-    }
+    facts = messaging("send", "longhaul.announce", event.job)
     name = "send longhaul.announce"
     span = spans.enter_context(tracer.begin(name, SpanKind.PRODUCER, event.trace, facts=facts))
     return replace(event, trace=span.trace)

@@ -55,6 +55,11 @@ class DeliveryKey:
     trace: TraceId
 
 
+def is_success(status: int) -> bool:
+    """Whether a receiver that answers so has taken what it was told."""
+    return HTTPStatus(200) <= status < HTTPStatus(300)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
     """What a receiver answered: an HTTP status, the error in its place, or both from AWS."""
@@ -78,7 +83,7 @@ class Try:
     @property
     def is_success(self) -> bool:
         """Whether the receiver took it."""
-        return self.status is not None and HTTPStatus(200) <= self.status < HTTPStatus(300)
+        return self.status is not None and is_success(self.status)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

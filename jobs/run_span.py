@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.outcome import Expired, Failed, Retrying
-from jobs.tracing import SpanKind
+from jobs.tracing import SpanKind, messaging
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,9 +65,4 @@ def tell_outcome(span: Span, outcome: Outcome) -> None:
 
 
 def _facts(task: Task) -> dict[str, str]:
-    return {
-        "messaging.system": "celery",
-        "messaging.operation.type": "process",
-        "messaging.destination.name": "longhaul.run",
-        "longhaul.job_id": task.job_id,
-    }
+    return messaging("process", "longhaul.run", task.job_id)

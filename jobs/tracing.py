@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from jobs.job import JobId
     from jobs.trace import Trace
 
     Facts: TypeAlias = Mapping[str, "str | int | float | bool | Sequence[str]"]
@@ -94,6 +95,19 @@ class Tracer(Protocol):
 
     def flush(self) -> None:
         """Send what has ended; the one thing here that waits, for a process that goes away."""
+
+
+def messaging(operation: str, destination: str, job: JobId) -> dict[str, str]:
+    """Give the messaging conventions' facts of a task that is sent or processed.
+
+    https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+    """
+    return {
+        "messaging.system": "celery",
+        "messaging.operation.type": operation,
+        "messaging.destination.name": destination,
+        "longhaul.job_id": job,
+    }
 
 
 def error_word(error: BaseException) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,13 +86,9 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, *_: object) -> None:
             """Keep silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        collector.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with serving(Handler) as url:
+        collector.url = url
         yield collector
-        server.shutdown()
-        thread.join(5)
 
 
 def _seen(span: OtlpSpan, service: str) -> SeenSpan:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from standardwebhooks import Webhook
+
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,10 +57,6 @@ def receiving(*, refusals: int = 0) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Keep silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with serving(Handler) as url:
+        receiver.url = f"{url}/hook"
         yield receiver
-        server.shutdown()
-        thread.join(5)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import gunicorn.http.wsgi
 
+from adapters.listening import check_port
 from adapters.logs import configure_logs
-from adapters.metrics_sharing import begin_sharing, check_port, end_sharing, forget_process
+from adapters.metrics_sharing import begin_sharing, end_sharing, forget_process
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
 from web.background import spawn

@@ -15,7 +15,7 @@ import { LonghaulError, abortOf, connectionFailed } from "./errors.js";
  */
 
 /** For files whose type the system does not know, as most know none for Markdown. */
-const TYPES = /** @type {Record<string, string>} */ ({
+export const TYPES_BY_ENDING = /** @type {Record<string, string>} */ ({
   pdf: "application/pdf",
   docx: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
   html: "text/html",
@@ -73,7 +73,7 @@ export class Uploads {
  * @param {string} name
  */
 function typeOf(file, name) {
-  const type = file.type.split(";")[0]?.trim() || TYPES[name.split(".").pop()?.toLowerCase() ?? ""];
+  const type = file.type.split(";")[0]?.trim() || TYPES_BY_ENDING[name.split(".").pop()?.toLowerCase() ?? ""];
   if (type) return type;
   throw new LonghaulError(`nothing says what ${name} is: give its contentType`, {
     code: "unknown_content_type",

@@ -13,10 +13,11 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from adapters.line_meters import MOST_MODELS, OTHER, LineMeters
+from adapters.listening import check_port
 from adapters.logs import configure_logs, get_log
 from adapters.metrics import NoMetrics, ServedMetrics, open_metrics
 from adapters.metrics_ports import PORTS_ON
-from adapters.metrics_sharing import FOLDER, begin_sharing, check_port, end_sharing
+from adapters.metrics_sharing import FOLDER, begin_sharing, end_sharing
 from adapters.settings import read_settings
 from adapters.standing import FeedGauges, FeedStanding, WorkerStanding
 from deploy.local.environment import REPO_ROOT

@@ -12,7 +12,8 @@ import pytest
 
 from jobs.document import MediaType
 
-CONSOLE = Path(__file__).parents[2] / "web/console"
+CONSOLE = Path(__file__).resolve().parents[2] / "web/console"
+CLIENT = CONSOLE.parents[1] / "clients/javascript"
 LOAD = """
 import { readFileSync } from "node:fs";
 const { source, given } = JSON.parse(readFileSync(0, "utf8"));
@@ -44,7 +45,10 @@ console.log(JSON.stringify({ seen, known: reach.now(), now }));
 def run(name: str, program: str, given: object) -> Any:  # noqa: ANN401 - what the program prints
     node = shutil.which("node")
     assert node, "node is not installed"
-    told = {"source": (CONSOLE / f"{name}.js").read_text(), "given": given}
+    source = (
+        (CONSOLE / f"{name}.js").read_text().replace('"/static/longhaul/', f'"{CLIENT.as_uri()}/')
+    )
+    told = {"source": source, "given": given}
     done = subprocess.run(  # noqa: S603 - our own module
         [node, "--input-type=module", "--eval", LOAD + program],
         input=json.dumps(told),

@@ -1,16 +1,6 @@
 /** Which files are taken, by their endings: the system often knows no type, or another one. Pure. */
 
-/** @type {Record<string, string>} */
-const TYPES = {
-  pdf: "application/pdf",
-  docx: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-  html: "text/html",
-  htm: "text/html",
-  md: "text/markdown",
-  markdown: "text/markdown",
-  csv: "text/csv",
-  txt: "text/plain",
-};
+import { TYPES_BY_ENDING } from "/static/longhaul/uploads.js";
 
 export const TAKEN = "PDF (.pdf), Word (.docx), HTML (.html), Markdown (.md), CSV (.csv) and text (.txt)";
 
@@ -20,7 +10,7 @@ export const TAKEN = "PDF (.pdf), Word (.docx), HTML (.html), Markdown (.md), CS
  */
 export function typeOf({ name, type }) {
   const ending = name.split(".").pop()?.toLowerCase() ?? "";
-  if (Object.hasOwn(TYPES, ending)) return TYPES[ending] ?? null;
+  if (Object.hasOwn(TYPES_BY_ENDING, ending)) return TYPES_BY_ENDING[ending] ?? null;
   const said = type.split(";")[0]?.trim() ?? "";
-  return Object.values(TYPES).includes(said) ? said : null;
+  return Object.values(TYPES_BY_ENDING).includes(said) ? said : null;
 }
