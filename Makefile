@@ -119,20 +119,16 @@ format: $(READY)  ## Format and mend what can be mended by machine
 	@ruff check --fix-only .
 	@ruff format .
 
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
+
 .PHONY: lock
 lock: $(READY)  ## Resolve the dependencies anew into the lock files
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header pyproject.toml --extra local --extra dev -o requirements-dev.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header pyproject.toml --extra local -c requirements-dev.lock -o requirements-local.lock
-	@echo uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header - -o requirements-uv.lock
-	@echo "checkov>=3.3" | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header - -o requirements-checkov.lock
-	@echo setuptools | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header - -c requirements-dev.lock -o requirements-build.lock
+	@$(LOCK) pyproject.toml --extra local --extra dev -o requirements-dev.lock
+	@$(LOCK) pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@$(LOCK) pyproject.toml --extra local -c requirements-dev.lock -o requirements-local.lock
+	@echo uv | $(LOCK) - -o requirements-uv.lock
+	@echo "checkov>=3.3" | $(LOCK) - -o requirements-checkov.lock
+	@echo setuptools | $(LOCK) - -c requirements-dev.lock -o requirements-build.lock
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and the stand-ins' data
