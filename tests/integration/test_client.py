@@ -224,16 +224,18 @@ def test_a_stream_outlives_its_web_process(web: WebByItself, way: str) -> None:
         job = ada.jobs.create(prompt=asking("tokens=200; duration_s=8; first_token_s=0"))
         text = lh.Text()
         numbers: list[int] = []
+        cut = 0  # kills of which the stream must have heard: the job's end was not yet told
         with closing(ada.jobs.stream(job.id)) as events:
             for event in events:
                 numbers.append(event.seq)
                 ada.jobs.take(text, event)
                 if len(numbers) in {10, 40}:
+                    cut += not ada.jobs.get(job.id).has_ended
                     web.kill()
                     web.start()
         result = ada.jobs.result(job.id)
 
-    assert len(failures) >= 2
+    assert len(failures) >= cut >= 1
     assert numbers == [1, *range(1_000_001, numbers[-1] + 1)]
     assert str(text) == result
 
