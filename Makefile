@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JS_CLIENT := clients/javascript
 CHECKOV_READY := $(VENV)/checkov/.ready
+PEERS_READY := $(VENV)/peers/.ready
 NODE_READY := tests/node_modules/.ready $(JS_CLIENT)/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
@@ -28,6 +29,13 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml clients/pyth
 # checkov wants older libraries than Longhaul does, so it has an environment of its own.
 $(CHECKOV_READY): requirements-checkov.lock | $(READY)
 	@echo "setup: installing checkov" >&2
+	@uv venv --quiet --clear --python "$(BIN)/python" $(dir $@)
+	@VIRTUAL_ENV= uv pip sync --quiet --python $(dir $@)bin/python --require-hashes $<
+	@touch $@
+
+# What Longhaul is measured against: some of it wants another botocore than Longhaul does.
+$(PEERS_READY): requirements-peers.lock | $(READY)
+	@echo "setup: installing the peers of the benchmarks" >&2
 	@uv venv --quiet --clear --python "$(BIN)/python" $(dir $@)
 	@VIRTUAL_ENV= uv pip sync --quiet --python $(dir $@)bin/python --require-hashes $<
 	@touch $@
@@ -129,6 +137,7 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 	@echo uv | $(LOCK) - -o requirements-uv.lock
 	@echo "checkov>=3.3" | $(LOCK) - -o requirements-checkov.lock
 	@echo setuptools | $(LOCK) - -c requirements-dev.lock -o requirements-build.lock
+	@$(LOCK) bench/peers/requirements.in -o requirements-peers.lock
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and the stand-ins' data

@@ -1,0 +1,51 @@
+"""Where a benchmark's figures go: the document, its pictures, and the raw figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.document import DOCUMENT, RAW_FOLDER, replace_section
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The places that a run writes to; a test gives its own."""
+
+    document: Path
+    pictures: Path
+    raw: Path
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Output:
+        """Read them from the command line's."""
+        return cls(document=arguments.document, pictures=arguments.pictures, raw=arguments.raw)
+
+    def write(self, name: str, *, text: str, figures: Mapping[str, object]) -> None:
+        """Put the section in its place, and the figures into a file of their own."""
+        self.raw.mkdir(parents=True, exist_ok=True)
+        (self.raw / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+        replace_section(self.document, name, text)
+        say(text)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the places to a benchmark's own."""
+    parser.add_argument("--document", type=Path, default=DOCUMENT, help="whose section is replaced")
+    parser.add_argument(
+        "--pictures", type=Path, default=DOCUMENT.with_suffix(""), help="a folder for the SVGs"
+    )
+    parser.add_argument("--raw", type=Path, default=RAW_FOLDER, help="a folder for the figures")
+
+
+def say(line: str) -> None:
+    """Print a line at once: a run takes minutes and is watched."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
