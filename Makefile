@@ -14,6 +14,8 @@ PEERS_READY := $(VENV)/peers/.ready
 NODE_READY := tests/node_modules/.ready $(JS_CLIENT)/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
+# The tests start hundreds of processes: none is to compile anew what another has imported.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## List the commands
