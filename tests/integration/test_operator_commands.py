@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.sync.client import connect
 
 from adapters.redis_drain import RedisWorkers
 from adapters.redis_events import connect_redis
@@ -26,10 +27,13 @@ from tests.stack import (
     http,
     wait_until,
 )
+from tests.watching import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from websockets.sync.client import ClientConnection
 
 TABLE = "LLM_Jobs"
 
@@ -274,48 +278,107 @@ def test_one_job_is_still_redriven_by_its_user(place: LocalStack, system: System
     assert (done.returncode, done.stdout) == (0, f"{job_id}  PENDING\n")
 
 
+@contextmanager
+def two_workers(stack: LocalStack, folder: Path, **settings: str) -> Iterator[list[Program]]:
+    """Run two workers of four jobs each, which have said that they have room."""
+    workers = [
+        Program(
+            (sys.executable, "-m", "workers.worker_entry"),
+            environ={
+                **clean_environ(),
+                **stack.environ,
+                "LONGHAUL_WORKER_CONCURRENCY": "4",
+                "LONGHAUL_LOG_FORMAT": "json",
+                **settings,
+            },
+            log=folder / f"worker-{number}.log",
+        )
+        for number in range(2)
+    ]
+    try:
+        for one in workers:
+            one.wait_for(lambda one=one: "worker_started" in one.output, "it is up")  # type: ignore[misc] # mypy infers no lambda with a default
+        wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
+        yield workers
+    finally:
+        for one in workers:
+            one.kill()
+
+
+def name_of(worker: Program) -> str:
+    return f"worker@{socket.gethostname()}:{worker.pid}"
+
+
 def test_a_drained_worker_ends_what_it_runs_and_the_other_takes_what_is_new(
     tmp_path: Path,
 ) -> None:
-    with LocalStack(tmp_path) as stack, System(stack, processes=("web", "feed")) as system:
-        workers = [
-            Program(
-                (sys.executable, "-m", "workers.worker_entry"),
-                environ={
-                    **clean_environ(),
-                    **stack.environ,
-                    "LONGHAUL_WORKER_CONCURRENCY": "4",
-                    "LONGHAUL_LOG_FORMAT": "json",
-                },
-                log=tmp_path / f"worker-{number}.log",
-            )
-            for number in range(2)
-        ]
-        try:
-            for one in workers:
-                one.wait_for(lambda one=one: "worker_started" in one.output, "it is up")  # type: ignore[misc] # mypy infers no lambda with a default
-            first, second = workers
-            wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
-            running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
-            wait_until(lambda: all(map(stack.model_calls, running)), "all are called")
-            name = f"worker@{socket.gethostname()}:{first.pid}"
-            assert first.output.count("job_claimed") > 0
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed")) as system,
+        two_workers(stack, tmp_path) as (first, second),
+    ):
+        running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
+        wait_until(lambda: all(map(stack.model_calls, running)), "all are called")
+        assert first.output.count("job_claimed") > 0
 
-            done = longhaul(stack, "drain", name)
-            fresh = [submit(system, "Hello") for _ in range(4)]
+        done = longhaul(stack, "drain", name_of(first))
+        fresh = [submit(system, "Hello") for _ in range(4)]
 
-            assert (done.returncode, f"{name}  has gone" in done.stdout) == (0, True), done.stdout
-            assert first.process.wait(30) == 0
-            for job_id in (*running, *fresh):
-                wait_for_status(system, job_id, "COMPLETED")
-                assert len(stack.model_calls(job_id)) == 1, "paid once"
-            assert "drain_handed_over" not in first.output
-            assert all(job_id in second.output for job_id in fresh)
-            assert longhaul(stack, "drain").returncode == 2
-            assert longhaul(stack, "drain", "worker@nowhere:1").returncode == 2
-        finally:
-            for one in workers:
-                one.kill()
+        assert (done.returncode, f"{name_of(first)}  has gone" in done.stdout) == (0, True)
+        assert first.process.wait(30) == 0
+        for job_id in (*running, *fresh):
+            wait_for_status(system, job_id, "COMPLETED")
+            assert len(stack.model_calls(job_id)) == 1, "paid once"
+        assert "drain_handed_over" not in first.output
+        assert all(job_id in second.output for job_id in fresh)
+        assert longhaul(stack, "drain").returncode == 2
+        assert longhaul(stack, "drain", "worker@nowhere:1").returncode == 2
+
+
+def test_a_job_that_outlasts_the_drain_is_handed_on_and_its_watcher_sees_one_true_stream(
+    tmp_path: Path,
+) -> None:
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed")) as system,
+        two_workers(stack, tmp_path, LONGHAUL_DRAIN_SECONDS="2") as workers,
+    ):
+        # Its first call says five words and then nothing for an hour; the second is whole.
+        job_id = submit(system, "Go on <<stand-in: stall_after=5; stream_faults_first=1>>")
+        follower = Follower()
+        with connect(f"{system.url.replace('http', 'ws')}/v1/ws", proxy=None) as socket_:
+            socket_.send(follower.subscription(job_id))
+            heard: list[dict[str, Any]] = []
+            while not follower.text:
+                follow(socket_, follower, heard)
+            [holder] = [one for one in workers if job_id in one.output]
+            [other] = [one for one in workers if one is not holder]
+
+            done = longhaul(stack, "drain", name_of(holder), "--json")
+            while follower.end is None:
+                follow(socket_, follower, heard)
+
+        assert json.loads(done.stdout) == {"gone": [name_of(holder)], "still_there": []}
+        assert done.returncode == 0
+        assert holder.process.wait(30) == 0
+        assert f'"worker": "{name_of(other)}"' in other.output
+        job = job_of(system, job_id)
+        assert (job["status"], job["attempt"]) == ("COMPLETED", 2)
+        assert len(stack.model_calls(job_id)) == 2
+        assert (follower.end, follower.gaps) == ("job.completed", 0)
+        assert follower.text == job["result"]["text"]
+        states = [one["event"] for one in heard if one["event"] != "job.delta"]
+        assert states[-4:] == ["job.started", "job.retrying", "job.started", "job.completed"]
+        [retrying] = [one for one in heard if one["event"] == "job.retrying"]
+        assert retrying["error"]["code"] == "interrupted"
+
+
+def follow(socket_: ClientConnection, follower: Follower, heard: list[dict[str, Any]]) -> None:
+    """Take the next message, if it is an event."""
+    message = json.loads(socket_.recv(timeout=60))
+    if message["type"] == "event":
+        follower.take(message)
+        heard.append(message)
 
 
 def rooms_of(stack: LocalStack) -> dict[str, int]:
