@@ -35,8 +35,6 @@ MEND_CREDENTIALS = (
     "see which credentials these are, and whether they have expired or the clock is off"
 )
 _OF_A_CONTAINER = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-_READ = botocore.exceptions.ReadTimeoutError
-_SILENT, _AWAY = "takes connections and does not answer", "cannot be reached"
 _THERE_BUT_NOT_OURS = frozenset({"ResourceNotFoundException", *DENIED})
 
 
@@ -122,14 +120,19 @@ class AccessChecks:
             answer = error.response
             yield _refusal(error, url, region)
         except UNREACHABLE as error:
-            told = (
-                f"{url} {_SILENT if isinstance(error, _READ) else _AWAY} ({type(error).__name__})"
-            )
+            told = silence_of(url, error)
             yield fail(DYNAMODB, told, _how_to_reach(url, region))
         except botocore.parsers.ResponseParserError:
             told = f"{url} answers, but not as DynamoDB does"
             yield fail(DYNAMODB, told, "see AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL")
         yield _clock_of(answer, began)
+
+
+def silence_of(url: str, error: BaseException) -> str:
+    """Say how a server does not answer."""
+    is_there = isinstance(error, botocore.exceptions.ReadTimeoutError)
+    told = "takes connections and does not answer" if is_there else "cannot be reached"
+    return f"{url} {told} ({type(error).__name__})"
 
 
 def _clock_of(answer: Mapping[str, Any], began: datetime) -> Finding:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import botocore.exceptions
 
-from adapters.aws_errors import DENIED, code_of, translating, translating_all
+from adapters.aws_errors import DENIED, UNREACHABLE, code_of, translating, translating_all
 from adapters.bootstrap import index_misfits, key_misfit, stream_misfit
+from adapters.checks_access import silence_of
 from adapters.schema import (
     CORS_ID,
     STREAM_VIEW,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STREAM = "see AWS_ENDPOINT_URL_DYNAMODB_STREAMS, which is not DynamoDB's own"
 BUCKET = "see LONGHAUL_BUCKET, AWS_REGION and AWS_ENDPOINT_URL_S3"
 _BOOTSTRAP = "run `longhaul bootstrap` with the same environment"
 _STACK = "deploy deploy/aws/longhaul.yaml with"
@@ -126,6 +128,9 @@ class AwsChecks:
             except botocore.exceptions.ClientError as error:
                 if code_of(error) not in DENIED:
                     raise
+            except UNREACHABLE as error:
+                yield fail("stream", silence_of(streams.meta.endpoint_url, error), STREAM)
+                return
         yield ok("stream", f"{arn.rpartition('/')[2]} at {streams.meta.endpoint_url}")
 
     def _describe(self, name: str) -> TableDescriptionTypeDef:
@@ -175,6 +180,9 @@ class BucketChecks:
                 answer = self.s3.head_bucket(Bucket=bucket)
             except botocore.exceptions.ClientError as error:
                 yield self._refusal(name, error)
+                return
+            except UNREACHABLE as error:
+                yield fail(name, silence_of(self.s3.meta.endpoint_url, error), BUCKET)
                 return
         ours, url = self.s3.meta.region_name, self.s3.meta.endpoint_url
         theirs = answer.get("BucketRegion", ours)

@@ -23,6 +23,7 @@ from adapters.checks_access import (
 )
 from adapters.checks_aws import (
     BUCKET,
+    STREAM,
     AwsChecks,
     BucketChecks,
     call_model,
@@ -138,7 +139,7 @@ def _of_tables(settings: Settings, clients: DoctorsClients) -> Iterator[Check]:
     yield Check(
         name="stream",
         look=lambda: checks().look_at_stream(clients.streams),
-        advice="see AWS_ENDPOINT_URL_DYNAMODB_STREAMS, which is not DynamoDB's own",
+        advice=STREAM,
         rests_on=(jobs,),
     )
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from adapters.redis_drain import RedisWorkers
 from adapters.redis_events import connect_redis
 from deploy.local.environment import REPO_ROOT
+from jobs.times import read_time, written_time
 from tests.stack import (
     BIN,
     Clients,
@@ -218,6 +220,51 @@ def test_a_stuck_job_is_listed_with_who_holds_it_and_why(place: LocalStack, syst
     assert (none.returncode, none.stdout) == (0, "no stuck jobs\n")
 
 
+def test_a_stuck_jobs_worker_that_was_killed_within_its_lease_is_told(tmp_path: Path) -> None:
+    lease = timedelta(seconds=300)
+    settings = {"LONGHAUL_LEASE_SECONDS": f"{lease.total_seconds():g}"}
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed"), settings=settings) as system,
+    ):
+        worker = a_worker(stack, tmp_path / "worker.log", **settings)
+        try:
+            job_id = submit(system, "Hold on <<stand-in: first_token_s=120>>")
+            wait_until(lambda: stack.model_calls(job_id), "the call")
+            alive = wait_until(lambda: stuck(stack, **settings).get(job_id), "it is listed") or {}
+            assert alive["why"] == "the model works on it"
+        finally:
+            worker.kill()
+
+        def told() -> dict[str, Any] | None:
+            one = stuck(stack, **settings)[job_id]
+            return one if "has not been heard of for" in one["why"] else None
+
+        one = wait_until(told, "it is told that the worker is gone") or {}
+        name = f"worker@{socket.gethostname()}:{worker.pid}"
+        assert (one["status"], one["holder"]) == ("RUNNING", name)
+        rescue = read_time(one["lease_until"]) + lease / 2
+        assert read_time(one["rescue_at"]) == rescue
+        assert one["why"].startswith(f"its worker {name} has not been heard of for ")
+        assert one["why"].endswith(f"; the sweep takes it up after {written_time(rescue)}")
+        shown = longhaul(stack, "jobs", "--stuck", "--older-than", "1s", **settings)
+        assert "LEASE END" in shown.stdout
+        assert one["lease_until"] in shown.stdout
+
+        blind = longhaul(
+            stack, "jobs", "--stuck", "--older-than", "1s", REDIS_URL="redis://127.0.0.1:1/0"
+        )
+        assert "as its row has it: Redis does not say whether it lives" in blind.stdout
+        assert "whether workers live is not known" in blind.stderr
+        assert is_failed(doctor(stack), "workers", "none is there")
+
+
+def stuck(stack: LocalStack, **settings: str) -> dict[str, Any]:
+    """Give the stuck jobs by their ids, of any age."""
+    done = longhaul(stack, "jobs", "--stuck", "--older-than", "1s", "--json", **settings)
+    return {one["job_id"]: one for one in json.loads(done.stdout)["jobs"]}
+
+
 def test_failed_jobs_are_redriven_together_and_those_of_other_errors_are_not(
     place: LocalStack, system: System
 ) -> None:
@@ -259,22 +306,8 @@ def test_a_drained_worker_ends_what_it_runs_and_the_other_takes_what_is_new(
     tmp_path: Path,
 ) -> None:
     with LocalStack(tmp_path) as stack, System(stack, processes=("web", "feed")) as system:
-        workers = [
-            Program(
-                (sys.executable, "-m", "workers.worker_entry"),
-                environ={
-                    **clean_environ(),
-                    **stack.environ,
-                    "LONGHAUL_WORKER_CONCURRENCY": "4",
-                    "LONGHAUL_LOG_FORMAT": "json",
-                },
-                log=tmp_path / f"worker-{number}.log",
-            )
-            for number in range(2)
-        ]
+        workers = [a_worker(stack, tmp_path / f"worker-{number}.log") for number in range(2)]
         try:
-            for one in workers:
-                one.wait_for(lambda one=one: "worker_started" in one.output, "it is up")  # type: ignore[misc] # mypy infers no lambda with a default
             first, second = workers
             wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
             running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
@@ -297,6 +330,23 @@ def test_a_drained_worker_ends_what_it_runs_and_the_other_takes_what_is_new(
         finally:
             for one in workers:
                 one.kill()
+
+
+def a_worker(stack: LocalStack, log: Path, **settings: str) -> Program:
+    """Start a worker that can be ended by itself, and wait until it is up."""
+    worker = Program(
+        (sys.executable, "-m", "workers.worker_entry"),
+        environ={
+            **clean_environ(),
+            **stack.environ,
+            "LONGHAUL_WORKER_CONCURRENCY": "4",
+            "LONGHAUL_LOG_FORMAT": "json",
+            **settings,
+        },
+        log=log,
+    )
+    worker.wait_for(lambda: "worker_started" in worker.output, "it is up")
+    return worker
 
 
 def rooms_of(stack: LocalStack) -> dict[str, int]:
