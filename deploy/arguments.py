@@ -23,6 +23,7 @@ ROLES = ("web", "worker", "feed")  # as in adapters.checks_rights, which wants b
 _MOST_LISTED = 1000
 _SPAN = re.compile(r"([0-9]{1,6})([smhd])")
 _LIFETIME = re.compile(r"([0-9]{1,5})([mhd])")
+_URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST = timedelta(days=3650)
 _LONGEST_WAIT = timedelta(days=1)
@@ -59,7 +60,7 @@ def add_doctor(doctor: argparse.ArgumentParser) -> None:
     )
     doctor.add_argument("--call", action="store_true", help="call the default model, for one token")
     doctor.add_argument(
-        "--url", help="where a web process is (default LONGHAUL_URL, or this machine)"
+        "--url", type=_url, help="where a web process is (default LONGHAUL_URL, or this machine)"
     )
     doctor.add_argument("--json", action="store_true", help="write JSON")
     doctor.set_defaults(name="doctor", run="deploy.doctor_command:see_doctor")
@@ -159,6 +160,12 @@ def add_key_commands(keys: argparse.ArgumentParser) -> None:
     revoke = add_command(below, "revoke", "end a key for good")
     revoke.add_argument("prefix", metavar="PREFIX", help="its first 11 letters, lh_...")
     revoke.set_defaults(name="keys revoke", run="deploy.key_commands:revoke_key")
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise argparse.ArgumentTypeError("must be such as http://host:5000")
+    return text
 
 
 def _span(text: str) -> timedelta:
