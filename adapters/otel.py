@@ -38,7 +38,7 @@ from opentelemetry.trace import SpanKind as OtelKind
 
 from jobs.errors import LonghaulError, Misconfigured, Unavailable
 from jobs.trace import Trace, TraceId
-from jobs.tracing import SpanKind, Unspanned, error_word
+from jobs.tracing import SpanKind, Unspanned, error_word, outcome_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,8 +101,14 @@ class SdkSpan:
         /,
     ) -> None:
         if error is not None and not isinstance(error, GeneratorExit):
-            self.fail(error_word(error))
+            self._tell_end_by(error)
         self.end()
+
+    def _tell_end_by(self, error: BaseException) -> None:
+        if (outcome := outcome_word(error)) is None:
+            self.fail(error_word(error))
+        else:
+            self.tell({"longhaul.outcome": outcome})
 
 
 class OtelTracer:

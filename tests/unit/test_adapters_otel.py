@@ -4,12 +4,21 @@ import threading
 
 import pytest
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
 
 from adapters import otel
 from adapters.memory import ManualClock
 from adapters.otel import ForgivingExporter
 from deploy.local.environment import REPO_ROOT
-from jobs.errors import ClaimLost, ModelError
+from jobs.errors import (
+    ClaimLost,
+    DeadlinePassed,
+    HandedOver,
+    LeaseLost,
+    LonghaulError,
+    ModelError,
+)
+from jobs.job import JobStatus
 from jobs.outage import Outage
 from jobs.trace import Trace, TraceId
 from jobs.tracing import SpanKind
@@ -79,7 +88,7 @@ def test_an_error_names_itself_and_says_nothing_of_what_was_sent() -> None:
     refused = ModelError(
         "your prompt: Tell me", name="Bedrock.ThrottlingException", error_code="x", retryable=True
     )
-    for error in (refused, ClaimLost("gone"), ValueError("Tell me")):
+    for error in (refused, LeaseLost("gone"), ValueError("Tell me")):
         with (
             pytest.raises(type(error)),
             seen.tracer.begin("one", SpanKind.CLIENT, Trace(id=ID)),
@@ -89,11 +98,34 @@ def test_an_error_names_itself_and_says_nothing_of_what_was_sent() -> None:
     words = [dict(span.attributes or {}) for span in seen.spans]
     assert words == [
         {"error.type": "Bedrock.ThrottlingException"},
-        {"error.type": "claim_lost"},
+        {"error.type": "lease_lost"},
         {"error.type": "ValueError"},
     ]
     assert all(span.status.description is None and not span.events for span in seen.spans)
     assert not any(span.status.is_ok for span in seen.spans)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ClaimLost("gone", status=JobStatus.CANCELLED), "cancelled"),
+        (ClaimLost("gone", status=JobStatus.EXPIRED), "expired"),
+        (ClaimLost("gone", status=JobStatus.RUNNING), "claim_lost"),
+        (ClaimLost("gone"), "claim_lost"),
+        (DeadlinePassed("too late"), "expired"),
+        (HandedOver("drains"), "handed_over"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_broken_off_has_not_failed_and_says_why(error: LonghaulError, outcome: str) -> None:
+    seen = Recorder()
+
+    with pytest.raises(type(error)), seen.tracer.begin("one", SpanKind.CLIENT, Trace(id=ID)):
+        raise error
+
+    [one] = seen.spans
+    assert one.status.status_code is StatusCode.UNSET
+    assert dict(one.attributes or {}) == {"longhaul.outcome": outcome}
 
 
 def test_what_is_apart_begins_a_trace_that_links_to_its_origin() -> None:
