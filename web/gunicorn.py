@@ -28,7 +28,8 @@ _LOOK_SECONDS = 0.1
 try:
     _settings = read_settings(os.environ)
 except Misconfigured as error:
-    sys.exit(f"longhaul web: {error}")
+    sys.stderr.write(f"web: {error}\n")
+    sys.exit(2)
 
 gunicorn.http.wsgi.SERVER = "longhaul"  # the Server header; what serves it is nobody's business
 
