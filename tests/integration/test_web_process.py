@@ -33,6 +33,7 @@ ENTRY = """
 import os
 from datetime import timedelta
 
+import gevent
 from flask import request
 
 import web.event_stream
@@ -81,6 +82,15 @@ def lose_touch():
 @app.post("/test/drain")
 def drain():
     world.hub.drain()
+    return {}
+
+
+@app.post("/test/break_greenlet")
+def break_greenlet():
+    def fail(text):
+        raise ValueError(text)
+
+    gevent.spawn(fail, request.get_json()["text"])
     return {}
 
 
@@ -355,6 +365,24 @@ def test_a_body_that_breaks_off_never_makes_a_500(shared_web: WebProcess, tail: 
 
     assert answer.startswith(b"HTTP/1.1 400"), answer
     assert "request_failed" not in shared_web.program.output
+
+
+def test_a_greenlet_that_ends_by_an_error_is_one_line_that_does_not_quote_it(
+    shared_web: WebProcess,
+) -> None:
+    secret = "the-prompt-of-ada"
+
+    shared_web.command("break_greenlet", text=secret)
+
+    def told() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in shared_web.program.output.splitlines()]
+        return [line for line in lines if line["event"] == "greenlet_ended"]
+
+    [line] = wait_until(told, "the line")
+    assert line["level"] == "critical"
+    assert "tiny_entry.py" in line["exception"]
+    assert "ValueError in fail (tiny_entry.py:" in line["exception"]
+    assert secret not in shared_web.program.output
 
 
 GUNICORN = (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app")
