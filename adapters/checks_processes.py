@@ -95,9 +95,7 @@ def look_at_web(url: str, *, is_named: bool) -> Callable[[], Iterator[Finding]]:
         except (urllib3.exceptions.HTTPError, urllib3.exceptions.LocationValueError) as error:
             told = f"{url} does not answer ({type(error).__name__})"
             if is_named:
-                yield fail(
-                    "web", told, "start one: gunicorn --config web/gunicorn.py web.entry:app"
-                )
+                yield fail("web", told, "start one: python -m web.serve")
             else:
                 yield warn("web", told, "say where it is: --url, or LONGHAUL_URL")
             return

@@ -54,12 +54,8 @@ def test_each_process_is_the_procfiles() -> None:
         name: command.removeprefix("python -m ").split()
         for name, command in PROCFILE.findall((REPO_ROOT / "Procfile").read_text())
     }
-    ours = {
-        name: [word.replace("python:web.gunicorn", "web/gunicorn.py") for word in command]
-        for name, command in PROCESSES.items()
-    }
 
-    assert ours == theirs
+    assert {name: list(command) for name, command in PROCESSES.items()} == theirs
 
 
 def test_the_process_is_chosen_by_the_arguments() -> None:
