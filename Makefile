@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 19
 
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
@@ -123,6 +123,10 @@ watchers: $(READY)  ## Play random stories of watchers whose connections, logs a
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
+
+.PHONY: measure-processes
+measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine
