@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import celery.apps.worker
 
-from adapters.logs import get_urgent_log
+if TYPE_CHECKING:
+    from jobs.ports import Log
 
 
-def take_celerys_words() -> None:
+def take_celerys_words(log: Log) -> None:
     """Let a farewell, or the stacks that SIGUSR1 asks for, be one line of the log each."""
-    celery.apps.worker.safe_say = _say  # type: ignore[attr-defined] # the stubs lack it
 
+    def say(text: object, stream: object = None) -> None:  # noqa: ARG001 - Celery's signature
+        log.info("celery_said", text=str(text))
 
-def _say(text: object, stream: object = None) -> None:  # noqa: ARG001 - Celery's signature
-    get_urgent_log().info("celery_said", text=str(text))
+    celery.apps.worker.safe_say = say  # type: ignore[attr-defined] # the stubs lack it
