@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
-
 from adapters.settings import Settings
 from bench.document import RAW_FOLDER, replace_section
 from bench.output import say
@@ -34,6 +32,7 @@ from bench.processes_report import (
     section,
 )
 from deploy.start import PROCESSES
+from tests.rehearsal.load import stream_jobs
 from tests.rehearsal.replica import Replica, Terms
 from tests.stack import LocalStack
 
@@ -147,25 +146,7 @@ def _begin(process: str, environ: Mapping[str, str], logs: Path) -> Replica:
 
 
 async def _stream(url: str, plan: Plan) -> None:
-    """Submit the jobs, and read each one's text as it is made."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with (
-        httpx.AsyncClient(base_url=url, trust_env=False, limits=limits, timeout=60) as client,
-        asyncio.TaskGroup() as watchers,
-    ):
-        for _ in range(plan.jobs):
-            watchers.create_task(_follow(client, plan))
-
-
-async def _follow(client: httpx.AsyncClient, plan: Plan) -> None:
-    answer = await client.post("/v1/jobs", json={"prompt": plan.prompt})
-    own = answer.raise_for_status().headers["Location"]
-    async with client.stream("GET", f"{own}/events") as events:
-        async for _ in events.aiter_lines():
-            pass
-    job = (await client.get(own)).raise_for_status().json()
-    if job["status"] != "COMPLETED":
-        raise RuntimeError(f"job {job['id']} is {job['status']}")
+    await stream_jobs(url, jobs=plan.jobs, prompt=plan.prompt)
 
 
 def _parse() -> argparse.Namespace:
