@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
 import time
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.settings import Settings
-from bench.document import RAW_FOLDER, replace_section
-from bench.output import say
+from bench.output import Output, add_places, say
 from bench.process import Measured
 from bench.processes_report import (
     DOCUMENT,
@@ -60,11 +58,7 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder:
         results = asyncio.run(measure(plan, Path(folder)))
-    arguments.raw.mkdir(parents=True, exist_ok=True)
-    (arguments.raw / f"{NAME}.json").write_text(json.dumps(raw_figures(results), indent=2) + "\n")
-    text = section(results)
-    replace_section(arguments.document, NAME, text)
-    say(text)
+    Output.of(arguments).write(NAME, text=section(results), figures=raw_figures(results))
     return 0
 
 
@@ -156,8 +150,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=Plan.tokens, help="of each job's answer")
     parser.add_argument("--idle", type=float, default=Plan.idle, help="seconds without any work")
     parser.add_argument("--rounds", type=int, default=Plan.rounds, help="of the streams")
-    parser.add_argument("--document", type=Path, default=DOCUMENT, help="whose section is replaced")
-    parser.add_argument("--raw", type=Path, default=RAW_FOLDER, help="a folder for the figures")
+    add_places(parser, document=DOCUMENT)
     return parser.parse_args()
 
 

@@ -24,7 +24,7 @@ from jobs.errors import LonghaulError, Misconfigured
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+    from deploy.arguments import Commands
 
 _WRONG = 2  # exit status: the arguments, the environment or the resources need an operator
 
