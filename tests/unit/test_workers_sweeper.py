@@ -379,7 +379,10 @@ class ManySweeps(MemoryTaskQueue):
         self.came.set()
 
 
-def test_the_sweeper_outlives_what_breaks_and_what_is_away() -> None:
+def test_the_sweeper_outlives_what_breaks_and_what_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.sweeper._GRACE_SECONDS", 0.01)
     queue = ManySweeps(Unavailable("broker", "away (test)"), RuntimeError("unforeseen"))
     parts = sweep_parts(queue=queue)
     sweeper = a_sweeper(parts, every=0.001)
