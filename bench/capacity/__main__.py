@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOCUMENT: Final = REPO_ROOT / "docs" / "capacity.md"
+_LEAST_PART: Final = 0.02
 
 
 def main() -> int:
     """Work it out, play it, and write the page's sections."""
-    arguments = _parse()
-    workload, costs = Workload.from_flags(arguments), read_costs()
+    arguments, workload = _parse()
+    costs = read_costs()
     document: Path = arguments.document
     for name, text in sections(workload, costs).items():
         replace_section(document, name, text)
@@ -44,12 +45,18 @@ def main() -> int:
     return 0
 
 
-def _parse() -> argparse.Namespace:
+def _parse() -> tuple[argparse.Namespace, Workload]:
     parser = argparse.ArgumentParser(prog="python -m bench.capacity", description=__doc__)
     add_flags(parser)
     parser.add_argument("--part", type=float, default=1.0, help="of the time that is played")
     add_places(parser, document=DOCUMENT)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not _LEAST_PART <= arguments.part <= 1:
+        parser.error(f"--part must be {_LEAST_PART:g} to 1")
+    try:
+        return arguments, Workload.from_flags(arguments)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

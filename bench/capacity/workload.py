@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RATES: Final = (10, 1_000, 100_000)  # jobs a minute
+_MAY_BE_NONE: Final = frozenset(
+    {"watchers", "looks", "prompt_bytes", "inline_prompt_bytes", "stream_ms", "read_ms"}
+)
+_LEAST, _MOST = 0.1, 1e9
 
 
 def _default(setting: str) -> int:
@@ -28,7 +32,10 @@ def _told(help_: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One kind of job, all alike, that comes at one rate day and night."""
+    """One kind of job, all alike, that comes at one rate day and night.
+
+    Raises ValueError for what no job can be, naming the flag.
+    """
 
     job_seconds: float = field(default=30.0, metadata=_told("for which the model answers"))
     prompt_bytes: int = field(default=2_048, metadata=_told("of a prompt"))
@@ -60,6 +67,13 @@ class Workload:
         metadata=_told("that a row is kept (`LONGHAUL_RETENTION_DAYS`)"),
     )
     hours_a_month: float = field(default=730.0, metadata=_told("at this rate; the cost follows"))
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            least = 0.0 if one.name in _MAY_BE_NONE else _LEAST
+            most = 1.0 if one.name == "busy" else _MOST
+            if not least <= getattr(self, one.name) <= most:
+                raise ValueError(f"{flag_of(one.name)} must be {least:g} to {most:,.0f}")
 
     @property
     def deltas(self) -> float:

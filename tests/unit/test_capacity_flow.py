@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bench.capacity.flow import Line, play, steady
+from bench.capacity.measured import read_costs
+from bench.capacity.needs import needs_of
 from bench.capacity.queueing import erlang_c, mean_wait
-from bench.capacity.rehearse import line_grows
+from bench.capacity.rehearse import line_grows, line_of
+from bench.capacity.workload import Workload
 
 if TYPE_CHECKING:
     from random import Random
 
 SERVICE = 2.0
-AT_ONCE = 1e-6  # between a feed's reads: it is the line for slots that is looked at
+JOBS = 6_000  # of a run: waits of jobs that come near each other are alike
 
 
 def by_chance(chance: Random) -> float:
@@ -38,8 +42,9 @@ def test_who_comes_faster_than_is_served_waits_for_ever() -> None:
 
 @pytest.mark.parametrize(("servers", "rate"), [(1, 0.3), (4, 1.4), (10, 4.0)])
 def test_the_wait_for_a_slot_is_erlangs(servers: int, rate: float) -> None:
-    line = Line(room=servers, turn=0.05, model=by_chance)
-    runs = [play(line, steady(rate, 6_000, seed=seed), seed=seed) for seed in range(1, 7)]
+    line = Line(room=servers, turn=0.1 / rate, model=by_chance)
+    seconds = JOBS / rate
+    runs = [play(line, steady(rate, seconds, seed=seed), seed=seed) for seed in (1, 2, 3)]
 
     waits = [
         trip.started - trip.enqueued
@@ -78,6 +83,21 @@ def test_a_core_is_busy_for_what_it_is_asked() -> None:
     assert played.busy["web"] == pytest.approx(10 * 0.05 / 2, rel=0.1)
     assert played.busy["feed"] == pytest.approx(10 * 0.01, rel=0.1)
     assert played.busy["worker"] == pytest.approx(10 * 0.03, rel=0.1)
+
+
+def test_the_measured_load_comes_out_of_the_simulation_as_it_went_in() -> None:
+    costs, jobs, workload = read_costs(), 300, Workload(answer_tokens=300)
+    line = replace(
+        line_of(needs_of(1, workload, costs), workload, costs), web=1, feeds=1, workers=1
+    )
+
+    played = play(replace(line, reading=0), [0.0] * jobs)
+
+    spent = {name: part * played.seconds / jobs for name, part in played.busy.items()}
+    assert spent["worker"] == pytest.approx(costs.worker.seconds(300), rel=0.1)
+    assert spent["web"] == pytest.approx(costs.web.seconds(300), rel=0.1)
+    assert spent["feed"] == pytest.approx(costs.feed.seconds(0), rel=0.1)
+    assert played.makespan > workload.job_seconds
 
 
 def test_streams_slow_down_the_worker_that_they_run_on() -> None:

@@ -89,6 +89,33 @@ def test_an_index_costs_what_changes_in_it(
     assert units == {"UserJobs": user_jobs, "OpenJobs": open_jobs}
 
 
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"busy": 0.0}, "--busy"),
+        ({"busy": 1.5}, "--busy"),
+        ({"job_seconds": 0.0}, "--job-seconds"),
+        ({"watchers": -1.0}, "--watchers"),
+        ({"answer_tokens": float("nan")}, "--answer-tokens"),
+    ],
+    ids=["idle", "overfull", "no time", "fewer than none", "no number"],
+)
+def test_what_no_job_can_be_is_refused_by_its_flag(changes: dict[str, Any], flag: str) -> None:
+    with pytest.raises(ValueError, match=flag):
+        Workload(**changes)
+
+
+def test_a_workload_that_asks_for_almost_nothing_still_has_its_two_of_each() -> None:
+    least = Workload(
+        job_seconds=0.1, prompt_bytes=0, prompt_tokens=1, answer_tokens=1, watchers=0, looks=0
+    )
+
+    needs = needs_of(0.1, least, read_costs())
+
+    assert (needs.web, needs.worker, needs.feed, needs.redis) == (2, 2, 2, 1)
+    assert all(amount >= 0 for amount in monthly_cost(needs, least, read_costs()).values())
+
+
 def test_a_long_job_renews_its_claim_every_third_of_the_lease() -> None:
     [at_30, at_10, at_65] = (
         next(one.times for one in row_writes(Workload(job_seconds=seconds)) if one.name == "renew")
