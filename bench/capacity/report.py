@@ -10,6 +10,7 @@ from bench.capacity.inputs_report import inputs_section
 from bench.capacity.limits import limits_of
 from bench.capacity.needs import NODE_GIB, model_cost, monthly_cost, needs_of, quota_of
 from bench.capacity.rehearse import MOST_RATE, SHORT_RATE, SPREAD, line_grows
+from bench.capacity.rows import row_writes
 from bench.capacity.workload import RATES
 from bench.document import table
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bench.capacity.rehearse import Rehearsed, Short
     from bench.capacity.workload import Workload
 
+_MILLION: Final = 1e6
 _COMMAND: Final = "`make capacity`"
 _LONG: Final = {"prompt_bytes": 32_768, "prompt_tokens": 8_000}
 LEVERS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
@@ -82,7 +84,7 @@ def cost_section(workload: Workload, costs: Costs) -> str:
         paid = [model_cost(one, workload, model) for one in all_needs]
         body.append([f"**{model.name}**", *(f"**{_usd(one)}**" for one in paid)])
         parts = [one / (one + rest) for one, rest in zip(paid, sums, strict=True)]
-        body.append([f"the model's part, {model.name}", *(f"{one:.0%}" for one in parts)])
+        body.append([f"the model's part, {model.name}", *(f"{one:.1%}" for one in parts)])
     thousand = [1000 * one / need.months_jobs for one, need in zip(sums, all_needs, strict=True)]
     body.append(["1,000 jobs, without the model", *(f"${one:.3f}" for one in thousand)])
     return table(_head(), body)
@@ -92,13 +94,16 @@ def quota_section(workload: Workload) -> str:
     """Say how much quota each rate needs."""
     body = [["calls a minute", *(f"{rate:,}" for rate in RATES)]]
     for model in prices.MODELS:
-        used = [quota_of(rate, workload, model) for rate in RATES]
+        quotas = [quota_of(rate, workload, model) for rate in RATES]
         times = "" if model.burndown == 1 else f" (an output token counts {model.burndown:g})"
         body += [
-            [f"{model.name}: tokens a minute, used{times}", *(f"{one:,.0f}" for one, _ in used)],
-            [f"{model.name}: asked for at first", *(f"{one:,.0f}" for _, one in used)],
+            [f"{model.name}: tokens a minute, used{times}", *(f"{one:,.0f}" for one, _ in quotas)],
+            [f"{model.name}: asked for at first", *(f"{one:,.0f}" for _, one in quotas)],
         ]
-    return table(_head(), body)
+    model = prices.MODELS[0]
+    used, asked = quota_of(1, workload, model)
+    times = f"{asked / used:.1f} times"
+    return f"{table(_head(), body)}\n\n{model.name}'s calls ask for {times} what they use."
 
 
 def limits_section(workload: Workload, costs: Costs) -> str:
@@ -107,7 +112,11 @@ def limits_section(workload: Workload, costs: Costs) -> str:
     rows = [
         [f"{one.rate:,.0f}", one.part, one.what, one.remedy] for one in limits_of(workload, costs)
     ]
-    return table(head, rows)
+    streams = workload.job_seconds / costs.worker.seconds(workload.answer_tokens)
+    return (
+        f"{table(head, rows)}\n\nA worker's core is full with {streams:,.0f} streams of this pace;"
+        f" {workload.busy:.0%} of it are {workload.busy * streams:,.0f}."
+    )
 
 
 def levers_section(workload: Workload, costs: Costs) -> str:
@@ -121,7 +130,15 @@ def levers_section(workload: Workload, costs: Costs) -> str:
         bill = sum(monthly_cost(one, other, costs).values())
         counts = [f"{count:,}" for count in (one.web, one.worker, one.feed, one.redis)]
         rows.append([name, *counts, f"{one.write_units:,.0f}", _usd(bill)])
-    return f"{rate:,} jobs a minute, without the model:\n\n{table(head, rows)}"
+    written = sum(one.times for one in row_writes(workload))
+    a_kb = written * prices.WRITE_UNIT.each * _MILLION
+    an_object = (prices.OBJECT_PUT.each + prices.OBJECT_GET.each) * _MILLION
+    return (
+        f"{rate:,} jobs a minute, without the model:\n\n{table(head, rows)}\n\n"
+        f"A KB of prompt in the row is written again at each of its {written} writes: "
+        f"${a_kb:.2f} a million jobs.\n"
+        f"An object costs ${an_object:.2f} a million, whatever its size."
+    )
 
 
 def flow_section(rehearsed: Sequence[Rehearsed], shorts: Sequence[Short]) -> str:
