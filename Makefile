@@ -128,6 +128,14 @@ bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watcher
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
 	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
 
+.PHONY: capacity
+capacity: $(READY)  ## Work out what 10 to 100,000 jobs a minute need into docs/capacity.md: FLAGS="--job-seconds 60"
+	@exec python -m bench.capacity $(FLAGS)
+
+.PHONY: capacity-check
+capacity-check: $(READY)  ## Hold the simulation behind docs/capacity.md against the real processes
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.capacity.check
+
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine
 	@ruff check --fix-only .
