@@ -69,7 +69,7 @@ def main() -> None:
         desk=desk, turnstile=turnstile, leases=leases, log=log, grace=settings.drain_seconds
     )
     worker_shutting_down.connect(drain.begin, weak=False)
-    take_celerys_words(get_urgent_log())
+    take_celerys_words(log, get_urgent_log(), redis_url=settings.redis_url)
     room = settings.worker_concurrency
     metrics.watch_worker(lambda: WorkerStanding(running=turnstile.running, room=room))
     DrainListener(source=open_drain_source(settings), log=log).start()
