@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 
 from celery.signals import worker_shutting_down
@@ -94,6 +95,9 @@ def main() -> None:
         turnstile.wait_until_empty()
         slots.leave()
         log.info("worker_ended", worker=parts.worker)
+        # Python would look for garbage among all modules once more, for a second or two on a busy
+        # machine, of the five that honcho gives.
+        gc.freeze()
 
 
 if __name__ == "__main__":
