@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 _KINDS = {kind: OtelKind[kind.value] for kind in SpanKind}
 _TRACE_ID = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
 _LONGEST_FACT = 2_048
-_LAST_WORDS_SECONDS = 3.0
+_LAST_WORDS_SECONDS = (1.0, 3.0)  # at least, and at most
 _QUEUE = 8_192  # spans that may wait for a collector; what is more is dropped
 _BATCH = 512
 
@@ -288,15 +288,24 @@ def open_processor(settings: Settings, outage: Outage) -> BatchSpanProcessor:
         schedule_delay_millis=settings.otel_bsp_schedule_delay,
         max_export_batch_size=_BATCH,
     )
-    atexit.register(_say_last_words, processor)
+    atexit.register(_say_last_words, processor, _last_words_after(settings.drain_seconds))
     return processor
 
 
-def _say_last_words(processor: BatchSpanProcessor) -> None:
+def _last_words_after(drain_seconds: float) -> float:
+    """Say how long spans may be sent after a drain: who has little time for that has little for it.
+
+    honcho kills after five seconds, of which three are the drain's.
+    """
+    least, most = _LAST_WORDS_SECONDS
+    return min(most, max(least, drain_seconds / 3))
+
+
+def _say_last_words(processor: BatchSpanProcessor, seconds: float) -> None:
     """Send what is left, for a moment: a collector that is away must not hold up a drain."""
     thread = threading.Thread(target=processor.shutdown, name="last-spans", daemon=True)
     thread.start()
-    thread.join(_LAST_WORDS_SECONDS)
+    thread.join(seconds)
 
 
 def _sampler(settings: Settings) -> AskedSampler:

@@ -388,6 +388,11 @@ def open_workers(settings: Settings) -> RedisWorkers:
     return RedisWorkers(connect_redis(settings.redis_url, connections=1))
 
 
+def open_lines(settings: Settings) -> RedisLines:
+    """Make the operator's view of who stands in line."""
+    return RedisLines(connect_redis(settings.redis_url, connections=1))
+
+
 def open_drain_source(settings: Settings) -> RedisDrainSource:
     """Make a worker's end of the operator's word that it is to go."""
     client = connect_redis(settings.redis_url, connections=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from adapters.clock import SystemClock
 from adapters.settings import read_settings
-from adapters.wiring import open_finder, open_redrive_parts, open_workers
+from adapters.wiring import open_finder, open_lines, open_redrive_parts, open_workers
 from deploy.table import printable, table
 from jobs.errors import InvalidRequest, JobNotFound, NotRedrivable, Unavailable
 from jobs.find import holder_of, look_at
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from adapters.settings import Settings
     from jobs.find import Ended, Found, Heard, Size, Stuck
-    from jobs.job import Job
+    from jobs.job import Job, JobId
     from jobs.redrive import RedriveParts
 
 _NOT_ALL = 1  # exit status: some are stuck, or could not be redriven
@@ -38,8 +38,15 @@ def list_stuck(options: argparse.Namespace) -> int:
     before = now - options.older_than
     found = open_finder(settings).find_open(before, now=now, limit=options.limit)
     heard = _heard_of(found.jobs, settings)
+    in_line = _in_line(found.jobs, settings)
     stuck = [
-        look_at(job, now, lease=settings.lease, heard=heard.get(holder_of(job) or ""))
+        look_at(
+            job,
+            now,
+            lease=settings.lease,
+            heard=heard.get(holder_of(job) or ""),
+            is_in_line=None if in_line is None else job.id in in_line,
+        )
         for job in found.jobs
     ]
     if options.json:
@@ -58,6 +65,15 @@ def _heard_of(jobs: Sequence[Job], settings: Settings) -> dict[str, Heard]:
     except Unavailable as error:
         sys.stderr.write(f"longhaul jobs: whether workers live is not known: {error}\n")
         return {}
+
+
+def _in_line(jobs: Sequence[Job], settings: Settings) -> frozenset[JobId] | None:
+    """Ask Redis which of the jobs only wait for their turn; None while it is away."""
+    try:
+        return open_lines(settings).standing(jobs)
+    except Unavailable as error:
+        sys.stderr.write(f"longhaul jobs: who stands in line is not known: {error}\n")
+        return None
 
 
 def _table(stuck: Sequence[Stuck], found: Found, now: datetime) -> Iterator[str]:

@@ -108,11 +108,19 @@ def holder_of(job: Job) -> str | None:
     return claims[-1] if claims else None
 
 
-def look_at(job: Job, now: datetime, *, lease: timedelta, heard: Heard | None = None) -> Stuck:
+def look_at(
+    job: Job,
+    now: datetime,
+    *,
+    lease: timedelta,
+    heard: Heard | None = None,
+    is_in_line: bool | None = None,
+) -> Stuck:
     """Say of an open job what is known of its wait.
 
-    `lease` is the one that workers claim with; `heard` is of the job's holder, None where nobody
-    could be asked.
+    `lease` is the one that workers claim with; `heard` is of the job's holder, `is_in_line` says
+    whether a worker has taken its task and it only waits for its turn (jobs/slots.py). Both are
+    None where nobody could be asked.
     """
     rescue_at = _rescue_at(job, lease)
     return Stuck(
@@ -121,7 +129,9 @@ def look_at(job: Job, now: datetime, *, lease: timedelta, heard: Heard | None = 
         last_step=job.timeline[-1].name if job.timeline else StepName.WRITTEN,
         holder=holder_of(job),
         rescue_at=rescue_at,
-        why=_why(job, now) if rescue_at is None else _held(job, now, heard, rescue_at),
+        why=_why(job, now, is_in_line=is_in_line)
+        if rescue_at is None
+        else _held(job, now, heard, rescue_at),
     )
 
 
@@ -164,17 +174,21 @@ def _told_span(span: timedelta | None) -> str:
     return "more than a minute" if span is None else f"{max(0, round(span.total_seconds()))} s"
 
 
-def _why(job: Job, now: datetime) -> str:
+def _why(job: Job, now: datetime, *, is_in_line: bool | None) -> str:
     if job.is_divided and job.division is not None:
         return f"its parts run: {job.division.done} of {job.division.total} are done"
     if job.not_before is not None and job.not_before > now:
         cause = f" after {job.error.code}" if job.error is not None else ""
         return f"waits until {written_time(job.not_before)}{cause}"
-    if job.sweeps:
+    if is_in_line:
         return (
-            f"triggered again {job.sweeps} times and not claimed: no worker, no room, or its turn"
-            " has not come"
+            "stands in line for its turn: the pace of its model, its user's share or the workers'"
+            " room is spent"
         )
+    if job.sweeps:
+        again = f"triggered again {job.sweeps} times and not claimed"
+        unknown = "no worker, no room, or its turn has not come"
+        return f"{again}: {unknown if is_in_line is None else 'no worker has taken it'}"
     return f"waits for a worker{_sweep_told(job, now)}"
 
 

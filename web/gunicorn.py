@@ -17,6 +17,7 @@ from adapters.metrics_sharing import begin_sharing, end_sharing, forget_process
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
 from web.background import spawn
+from web.door import turn_newcomers_away
 from web.gunicorn_log import OneLog
 
 if TYPE_CHECKING:
@@ -74,6 +75,22 @@ errorlog = "-"
 logger_class = OneLog
 configure_logs(_settings)
 loglevel = "info"
+
+
+def when_ready(server: Arbiter) -> None:
+    """Let the arbiter turn newcomers away before it tells its workers to go; it has no hook there.
+
+    Not where another listens on the same sockets: after SIGUSR2, or under systemd's activation.
+    """
+    stop = server.stop
+
+    def turn_away_and_stop(graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's
+        is_only_one = server.reexec_pid == server.master_pid == 0 and not server.systemd
+        if graceful and is_only_one:
+            turn_newcomers_away(server.LISTENERS)
+        stop(graceful)
+
+    server.stop = turn_away_and_stop
 
 
 def post_fork(server: Arbiter, worker: WebWorker) -> None:  # noqa: ARG001 - gunicorn's signature

@@ -260,6 +260,33 @@ def test_a_stuck_jobs_worker_that_was_killed_within_its_lease_is_told(tmp_path: 
         assert is_failed(doctor(stack), "workers", "none is there")
 
 
+def test_a_stuck_job_that_stands_in_line_is_told_from_one_that_no_worker_has_taken(
+    tmp_path: Path,
+) -> None:
+    settings = {"LONGHAUL_WORKER_CONCURRENCY": "1"}
+
+    def why(job_id: str, words: str) -> bool:
+        one = stuck(stack, **settings).get(job_id)
+        return one is not None and one["why"].startswith(words)
+
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed"), settings=settings) as system,
+    ):
+        untaken = submit(system, "Hold on <<stand-in: first_token_s=60>>")
+        wait_until(lambda: why(untaken, "waits for a worker"), "nobody has taken it")
+        with a_worker(stack, tmp_path / "worker.log", **settings):
+            wait_for_status(system, untaken, "RUNNING")
+            next_one = submit(system, "Hold on as well")
+
+            wait_until(lambda: why(next_one, "stands in line for its turn"), "it stands in line")
+
+        blind = longhaul(
+            stack, "jobs", "--stuck", "--older-than", "1s", REDIS_URL="redis://127.0.0.1:1/0"
+        )
+        assert "who stands in line is not known" in blind.stderr
+
+
 def stuck(stack: LocalStack, **settings: str) -> dict[str, Any]:
     """Give the stuck jobs by their ids, of any age."""
     done = longhaul(stack, "jobs", "--stuck", "--older-than", "1s", "--json", **settings)

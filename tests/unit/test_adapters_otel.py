@@ -256,10 +256,14 @@ class Frozen(SpanExporter):
         return SpanExportResult.FAILURE
 
 
-def test_last_words_are_not_waited_for_when_nobody_listens(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("drain", "last_words"), [(0, 1), (3, 1), (6, 2), (25, 3)])
+def test_last_words_have_less_time_where_the_drain_has_little(
+    drain: float, last_words: float
 ) -> None:
-    monkeypatch.setattr(otel, "_LAST_WORDS_SECONDS", 0.05)
+    assert otel._last_words_after(drain) == last_words  # noqa: SLF001 - what atexit is given
+
+
+def test_last_words_are_not_waited_for_when_nobody_listens() -> None:
     frozen = Frozen()
     processor = BatchSpanProcessor(frozen, schedule_delay_millis=1)
     seen = Recorder()
@@ -267,7 +271,7 @@ def test_last_words_are_not_waited_for_when_nobody_listens(
     processor.on_end(seen.spans[0])
     assert frozen.is_asked.wait(10)
 
-    otel._say_last_words(processor)  # noqa: SLF001 - what atexit calls
+    otel._say_last_words(processor, 0.05)  # noqa: SLF001 - what atexit calls
 
     assert not frozen.thaws.is_set()
     frozen.thaws.set()

@@ -57,6 +57,21 @@ def test_what_a_row_tells_of_its_wait_is_said(job: Job, words: str) -> None:
     assert words in look_at(job, NOW, lease=LEASE, heard=THERE).why
 
 
+@pytest.mark.parametrize("sweeps", [0, 3])
+def test_a_job_that_stands_in_line_is_told_from_one_that_nobody_has_taken(sweeps: int) -> None:
+    job = waiting(sweeps=sweeps)
+
+    def why(*, is_in_line: bool | None) -> str:
+        return look_at(job, NOW, lease=LEASE, is_in_line=is_in_line).why
+
+    assert why(is_in_line=True).startswith("stands in line for its turn: ")
+    if sweeps:
+        assert why(is_in_line=False).endswith("not claimed: no worker has taken it")
+        assert why(is_in_line=None).endswith("no worker, no room, or its turn has not come")
+    else:
+        assert why(is_in_line=False).startswith("waits for a worker")
+
+
 def test_a_worker_that_is_not_heard_of_is_named_with_when_its_job_is_taken_from_it() -> None:
     job = running(CLAIMED, INVOKED)
     gone, long_gone = Heard(listens=False, ago=timedelta(seconds=40)), Heard(listens=False)
