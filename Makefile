@@ -98,7 +98,7 @@ test-quick: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## Unit and contract tests 
 	@pytest $(PARALLEL) tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
+test: $(READY) $(NODE_READY) $(CHECKOV_READY) $(PEERS_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
 	@pytest $(PARALLEL)
 
 JOBS ?= 300
@@ -123,6 +123,10 @@ watchers: $(READY)  ## Play random stories of watchers whose connections, logs a
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
+
+.PHONY: bench-throughput
+bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.throughput
 
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md

@@ -60,6 +60,9 @@ def make_celery(redis_url: str, *, connections: int) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "max_connections": connections,
+            # The worker itself remembers what it has not begun, and puts it back when it ends;
+            # a copy in Redis would guard it for that moment alone (decision 47).
+            "ack_emulation": False,
         },
         task_ignore_result=True,
         # Early acknowledgement: what is lost with a worker is found again from the row; late
