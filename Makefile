@@ -122,6 +122,14 @@ watchers: $(READY)  ## Play random stories of watchers whose connections, logs a
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
 
+.PHONY: bench-accept
+bench-accept: $(READY)  ## Measure what one web process accepts, beside a bare put_item
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.accept
+
+.PHONY: bench-overhead
+bench-overhead: $(READY)  ## Measure what is added to one call of the model, beside bare Celery and polling
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.overhead
+
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine
 	@ruff check --fix-only .

@@ -1,0 +1,236 @@
+"""What the benchmark of accepting says: its section, its picture, and raw figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from bench.chart import Bar, draw_bars
+from bench.comparison import Comparison, Spread, percentile
+from bench.document import machine, table, versions
+from bench.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from bench.accept_sides import Sample
+
+NAME = "accept"
+LEAST_RATIO = 0.7
+MOST_P99_MS = 25
+_STANDS_ON = ("gunicorn", "gevent", "flask", "pydantic", "boto3", "redis", "ministack")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much is measured; `events` are those of all streams in a second."""
+
+    rounds: int
+    seconds: float
+    connections: int
+    streams: int
+    events: float
+
+    @property
+    def command(self) -> str:
+        """The command that measures this."""
+        return (
+            f"python -m bench.accept --rounds {self.rounds} --seconds {self.seconds:g}"
+            f" --connections {self.connections} --streams {self.streams} --events {self.events:g}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steady:
+    """An even load: requests a second, and how long each took in seconds."""
+
+    rate: float
+    latencies: Sequence[float]
+
+    def milliseconds(self, share: float) -> float:
+        """Give what `share` of the requests did not exceed."""
+        return percentile(self.latencies, share) * 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What was measured, by side: without streams (`quiet`) and with them (`busy`)."""
+
+    plan: Plan
+    quiet: Mapping[str, Sequence[Sample]]
+    busy: Mapping[str, Sequence[Sample]]
+    offered: Mapping[str, Steady]
+    offered_busy: Mapping[str, Steady]
+    share_of_streams: float
+
+    def compared(self, name: str, figure: Callable[[Sample], float]) -> Comparison:
+        """Compare a figure of Longhaul's with the floor's: `quiet`, `alone` or `streams`."""
+        samples = self.busy if name == "streams" else self.quiet
+        suffix = " alone" if name == "alone" else ""
+        return Comparison(
+            name=name,
+            unit="",
+            ours=[figure(one) for one in samples[f"longhaul{suffix}"]],
+            peers=[figure(one) for one in samples[f"floor{suffix}"]],
+        )
+
+
+def raw_figures(results: Results) -> dict[str, object]:
+    """Give all figures, for a machine to read."""
+    return {"machine": machine(), "versions": versions(_STANDS_ON), **asdict(results)}
+
+
+def draw(path: Path, results: Results) -> None:
+    """Draw the ratios to the floor's rate."""
+    rows = _rows(results.plan)
+    draw_bars(
+        path,
+        title="Accepting: one web process's rate, to the floor's (1 is as fast)",
+        axis="requests a second, Longhaul's by the floor's in the same round",
+        bars=[
+            Bar(name=told, spread=results.compared(name, _rate).ratio, is_ours=True)
+            for name, told in rows.items()
+        ],
+        bound=LEAST_RATIO,
+    )
+
+
+def section(results: Results) -> str:
+    """Write the section."""
+    plan = results.plan
+    return f"""\
+## Accepting
+
+`POST /v1/jobs` with prompts of 2 KB to one web process. The peer is the floor,
+`bench/peers/bare_accept.py`: a Flask view that does one boto3 `put_item` and nothing else, under
+the same gunicorn and gevent, into the same table.
+
+{_rates(results)}
+
+{_times(results)}
+
+![Accepting, to the floor's rate](benchmarks/accept.svg)
+
+{_targets(results)}
+
+- A rate is what {plan.connections} keep-alive connections get that ask again at once, \
+{plan.seconds:g} s a round,
+  {plan.rounds} rounds, the sides in turn; ratios are of the same round. The processor time is the
+  web process's own: by its ratio both would differ in rate if each had a core to itself.
+- {_bottleneck(results)}
+- The store that keeps nothing (`bench/peers/stub_store.py`) answers every `PutItem` at once: there
+  the web process is measured by itself.
+- Streams: {plan.streams} other jobs, each watched on a WebSocket of the same process, \
+{plan.events:g} events
+  a second in all. They take {results.share_of_streams:.0%} of a core by themselves, which the
+  processor time of a request then includes; the floor has none, but the machine does.
+- The even load asks at random moments (exponential gaps), half of the median rate above, whether
+  answers have come or not; a request's time begins when it was due.
+- The clients are a process of their own a side (`bench/load.py`) and use \
+{_clients_ms(results):.2f} ms of processor time a request.
+- Against AWS: the same two servers on an instance in the table's region, with credentials, a table
+  of `longhaul bootstrap` and no `AWS_ENDPOINT_URL_DYNAMODB`, and the clients on another instance;
+  items of 3 KB cost three write units each, and as many again in the indexes.
+- `{plan.command}`
+- {versions(_STANDS_ON)}
+- {machine()}"""
+
+
+def _rows(plan: Plan) -> dict[str, str]:
+    return {
+        "quiet": "DynamoDB stand-in",
+        "alone": "web process alone",
+        "streams": f"stand-in, {plan.streams} jobs streaming",
+    }
+
+
+def _rate(sample: Sample) -> float:
+    return sample.rate
+
+
+def _cpu(sample: Sample) -> float:
+    return sample.web_cpu
+
+
+def _rates(results: Results) -> str:
+    rows = []
+    for name, told in _rows(results.plan).items():
+        rate, cpu = results.compared(name, _rate), results.compared(name, _cpu)
+        rows.append(
+            (
+                told,
+                *(f"{Spread.of(side).median:.0f}" for side in (rate.ours, rate.peers)),
+                rate.ratio.shown(),
+                *(f"{Spread.of(side).median * 1000:.2f}" for side in (cpu.ours, cpu.peers)),
+                _inverse(cpu).shown(),
+            )
+        )
+    head = (
+        "requests a second",
+        "Longhaul",
+        "floor",
+        "ratio (least to most)",
+        "ms of processor: Longhaul",
+        "floor",
+        "floor's to ours",
+    )
+    return table(head, rows)
+
+
+def _inverse(cpu: Comparison) -> Spread:
+    """Give the rates' ratio on a core that is the process's own."""
+    return Spread.of([1 / ratio for ratio in cpu.ratios])
+
+
+def _times(results: Results) -> str:
+    kinds = {"": results.offered, f", {results.plan.streams} streaming": results.offered_busy}
+    rows = [
+        (
+            f"{told}{kind}",
+            f"{steady[name].rate:.0f}",
+            f"{steady[name].milliseconds(0.5):.1f}",
+            f"{steady[name].milliseconds(0.99):.1f}",
+        )
+        for kind, steady in kinds.items()
+        for name, told in (("longhaul", "Longhaul"), ("floor", "floor"))
+    ]
+    return table(("at half its capacity (ms)", "requests a second", "p50", "p99"), rows)
+
+
+def _targets(results: Results) -> str:
+    rates = [
+        Target(
+            what=f"rate to the floor's, {told}",
+            figure=results.compared(name, _rate).ratio.median,
+            at_least=LEAST_RATIO,
+        )
+        for name, told in _rows(results.plan).items()
+    ]
+    times = [
+        Target(
+            what=f"p99 at half its capacity{told}",
+            figure=steady["longhaul"].milliseconds(0.99),
+            unit="ms",
+            at_most=MOST_P99_MS,
+        )
+        for told, steady in (
+            ("", results.offered),
+            (f", {results.plan.streams} jobs streaming", results.offered_busy),
+        )
+    ]
+    return "\n".join(target.line for target in (*rates, *times))
+
+
+def _bottleneck(results: Results) -> str:
+    store = Spread.of([one.store_cpu for one in results.quiet["longhaul"]]).median * 1000
+    web = Spread.of([one.web_cpu for one in results.quiet["longhaul"]]).median * 1000
+    verdict = "limits neither side" if store < web else "limits both sides"
+    return (
+        f"The DynamoDB stand-in uses {store:.2f} ms of processor time a request of Longhaul's, in a"
+        f" process\n  of its own: it {verdict}, but it shares the machine."
+    )
+
+
+def _clients_ms(results: Results) -> float:
+    return Spread.of([one.clients_cpu for one in results.quiet["longhaul"]]).median * 1000
