@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_iot_data.client import IoTDataPlaneClient
     from mypy_boto3_s3.client import S3Client
 
+# botocore's own names every library anew at every call: a tenth of a call's time (decision 47).
+_USER_AGENT = f"longhaul Boto3/{boto3.__version__}"
 _CONNECT_SECONDS = 1.5
 
 # A caller is told within five seconds that a part is away: two tries of the store with its wait
@@ -59,7 +61,10 @@ def connect_dynamodb(
                 max_pool_connections=connections,
                 retries=_tries(tries),
                 account_id_endpoint_mode="disabled",
+                # The parameters are of our making, and DynamoDB checks them, too.
+                parameter_validation=False,
                 tcp_keepalive=True,
+                user_agent=_USER_AGENT,
             ),
         )
 
@@ -76,6 +81,7 @@ def connect_streams() -> DynamoDBStreamsClient:
                 retries=_tries(_WORKERS_TRIES),
                 account_id_endpoint_mode="disabled",
                 tcp_keepalive=True,
+                user_agent=_USER_AGENT,
             ),
         )
 
@@ -95,6 +101,7 @@ def connect_s3(*, connections: int, for_callers: bool = False) -> S3Client:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 tcp_keepalive=True,
+                user_agent=_USER_AGENT,
             ),
         )
 
@@ -111,6 +118,7 @@ def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeC
                 max_pool_connections=connections,
                 retries=_tries(1),
                 tcp_keepalive=True,
+                user_agent=_USER_AGENT,
             ),
         )
 
@@ -150,6 +158,7 @@ def _telling(connections: int, seconds: float) -> Config:
         max_pool_connections=connections,
         retries=_tries(1),
         tcp_keepalive=True,
+        user_agent=_USER_AGENT,
     )
 
 

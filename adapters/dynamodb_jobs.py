@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.literals import ReturnValueType
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
     from jobs.claim import ClaimTerms
@@ -173,6 +174,7 @@ class DynamoDBJobStore:
                     ":at": time(invoked.at),
                     ":steps": write_steps((invoked,)),
                 },
+                gives="NONE",
             )
         except _RefusedError as refused:
             row = refused.row
@@ -194,6 +196,7 @@ class DynamoDBJobStore:
                     ":plan": text(division.plan),
                     ":total": number(division.total),
                 },
+                gives="NONE",
             )
         except _RefusedError as refused:
             raise _lost(claim) from refused
@@ -233,6 +236,7 @@ class DynamoDBJobStore:
                 condition=_HELD,
                 sets={"LeaseUntil": ":until", "DueAt": ":until"},
                 values={**_held_by(claim), ":until": time(until)},
+                gives="NONE",
             )
         except _RefusedError as refused:
             raise _lost(claim) from refused
@@ -333,6 +337,7 @@ class DynamoDBJobStore:
                     ":steps": write_steps(partial.steps),
                     **{f":{name}": value for name, value in written.items()},
                 },
+                gives="NONE",
             )
         except _RefusedError as refused:
             row = (
@@ -352,6 +357,7 @@ class DynamoDBJobStore:
                 sets={"ExpiresAt": ":until"} if when else {},
                 removes=() if when else ("ExpiresAt",),
                 values=there | when,
+                gives="NONE",
             )
 
     def _read(self, job_id: JobId) -> Mapping[str, Value]:
@@ -406,8 +412,12 @@ class DynamoDBJobStore:
         values: Mapping[str, Value],
         removes: tuple[str, ...] = (),
         adds: Mapping[str, str] | None = None,
+        gives: ReturnValueType = "ALL_NEW",
     ) -> Mapping[str, Value]:
-        """Do one conditional write and give the row after it. Raises _RefusedError."""
+        """Do one conditional write and give the row after it. Raises _RefusedError.
+
+        A row has its prompt in it: who does not look at it says that the write `gives` NONE.
+        """
         # Placeholders, because a name that is set may be one of DynamoDB's reserved words.
         adds = adds or {}
         names = {f"#{name}": name for name in (*sets, *removes, *adds)}
@@ -427,12 +437,12 @@ class DynamoDBJobStore:
                     UpdateExpression=expression,
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues=values,
-                    ReturnValues="ALL_NEW",
+                    ReturnValues=gives,
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except botocore.exceptions.ClientError as error:
                 raise _RefusedError(_refusing_row(error)) from error
-        return answer["Attributes"]
+        return answer.get("Attributes", {})
 
 
 class _RefusedError(Exception):

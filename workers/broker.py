@@ -6,7 +6,7 @@ The measurement behind each setting is in docs/decisions/0003-celery-is-a-hint.m
 from __future__ import annotations
 
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import kombu.exceptions
 import kombu.transport.redis
@@ -28,7 +28,18 @@ _log = get_logger(__name__)
 
 
 class Channel(kombu.transport.redis.Channel):
-    """kombu's channel, but what is no message is dropped; kombu's own ends the worker by it."""
+    """kombu's channel, but what is no message is dropped; kombu's own ends the worker by it.
+
+    Who takes a message has it: no copy waits in Redis for an acknowledgement that comes at once.
+    See docs/decisions/0047-what-a-job-costs.md.
+    """
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:  # noqa: ANN401, ARG002, FBT001 - kombu's own
+        """Consume from a queue whose messages are not acknowledged."""
+        return super().basic_consume(queue, True, *args, **options)
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's own
+        """Do nothing: Redis knows of no message that was taken."""
 
     def _brpop_read(self, **options: object) -> bool:
         try:
