@@ -64,7 +64,7 @@ def measure(plan: Plan, folder: Path) -> Results:
         say(f"{plan.rounds} rounds on both stores")
         quiet = _saturate({**pair, **alone}, plan)
         say(f"{plan.rounds} rounds at half of what each has taken")
-        offered = _offer(pair, quiet, plan)
+        offered = _offer({**pair, **alone}, quiet, plan)
         say(f"{plan.streams} jobs begin to stream")
         with streaming(
             sides.longhaul.server,

@@ -126,7 +126,9 @@ the same gunicorn and gevent, into the same table.
   a second in all. They take {results.share_of_streams:.0%} of a core by themselves, which the
   processor time of a request then includes; the floor has none, but the machine does.
 - The even load asks at random moments (exponential gaps), half of the median rate above, whether
-  answers have come or not; a request's time begins when it was due.
+  answers have come or not; a request's time begins when it was due. The stand-in keeps its rows in
+  Python and stops for its garbage collector the longer the more it has: that is in the longest
+  times of both sides, and a store that keeps nothing has none of it.
 - The clients are a process of their own a side (`bench/load.py`) and use \
 {_clients_ms(results):.2f} ms of processor time a request.
 - Against AWS: the same two servers on an instance in the table's region, with credentials, a table
@@ -184,18 +186,27 @@ def _inverse(cpu: Comparison) -> Spread:
 
 
 def _times(results: Results) -> str:
-    kinds = {"": results.offered, f", {results.plan.streams} streaming": results.offered_busy}
     rows = [
         (
-            f"{told}{kind}",
-            f"{steady[name].rate:.0f}",
-            f"{steady[name].milliseconds(0.5):.1f}",
-            f"{steady[name].milliseconds(0.99):.1f}",
+            f"{told}, {where}",
+            f"{steady[f'{side}{suffix}'].rate:.0f}",
+            f"{steady[f'{side}{suffix}'].milliseconds(0.5):.1f}",
+            f"{steady[f'{side}{suffix}'].milliseconds(0.99):.1f}",
         )
-        for kind, steady in kinds.items()
-        for name, told in (("longhaul", "Longhaul"), ("floor", "floor"))
+        for where, steady, suffix in _loads(results)
+        for side, told in (("longhaul", "Longhaul"), ("floor", "floor"))
     ]
     return table(("at half its capacity (ms)", "requests a second", "p50", "p99"), rows)
+
+
+def _loads(results: Results) -> list[tuple[str, Mapping[str, Steady], str]]:
+    """Give where each even load went, what came of it, and what its sides' names end with."""
+    quiet, alone, streams = _rows(results.plan).values()
+    return [
+        (quiet, results.offered, ""),
+        (alone, results.offered, " alone"),
+        (streams, results.offered_busy, ""),
+    ]
 
 
 def _targets(results: Results) -> str:
@@ -209,15 +220,12 @@ def _targets(results: Results) -> str:
     ]
     times = [
         Target(
-            what=f"p99 at half its capacity{told}",
-            figure=steady["longhaul"].milliseconds(0.99),
+            what=f"p99 at half its capacity, {where}",
+            figure=steady[f"longhaul{suffix}"].milliseconds(0.99),
             unit="ms",
             at_most=MOST_P99_MS,
         )
-        for told, steady in (
-            ("", results.offered),
-            (f", {results.plan.streams} jobs streaming", results.offered_busy),
-        )
+        for where, steady, suffix in _loads(results)
     ]
     return "\n".join(target.line for target in (*rates, *times))
 
