@@ -14,10 +14,12 @@ PEERS_READY := $(VENV)/peers/.ready
 NODE_READY := tests/node_modules/.ready $(JS_CLIENT)/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
+# The tests start hundreds of processes: none is to compile anew what another has imported.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 19
 
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
@@ -129,6 +131,10 @@ bench-accept: $(READY)  ## Measure what one web process accepts, beside a bare p
 .PHONY: bench-overhead
 bench-overhead: $(READY)  ## Measure what is added to one call of the model, beside bare Celery and polling
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.overhead
+
+.PHONY: measure-processes
+measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine

@@ -54,7 +54,7 @@ def connect_dynamodb(
     with _configured():
         return boto3.client(
             "dynamodb",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_CALLERS_STORE_SECONDS if for_callers else _WORKERS_STORE_SECONDS,
@@ -69,16 +69,17 @@ def connect_dynamodb(
         )
 
 
-def connect_streams() -> DynamoDBStreamsClient:
+def connect_streams(*, for_callers: bool = False) -> DynamoDBStreamsClient:
     """Make the client for the table's change stream."""
     with _configured():
         return boto3.client(
             "dynamodbstreams",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
-                read_timeout=10,  # GetRecords may carry 1 MB
-                retries=_tries(_WORKERS_TRIES),
+                # GetRecords may carry 1 MB
+                read_timeout=_CALLERS_STORE_SECONDS if for_callers else 10,
+                retries=_tries(_CALLERS_TRIES if for_callers else _WORKERS_TRIES),
                 account_id_endpoint_mode="disabled",
                 tcp_keepalive=True,
                 user_agent=_USER_AGENT,
@@ -91,7 +92,7 @@ def connect_s3(*, connections: int, for_callers: bool = False) -> S3Client:
     with _configured():
         return boto3.client(
             "s3",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_CALLERS_OBJECT_SECONDS if for_callers else _WORKERS_OBJECT_SECONDS,
@@ -111,7 +112,7 @@ def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeC
     with _configured():
         return boto3.client(
             "bedrock-runtime",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=5,
                 read_timeout=read_timeout,
@@ -126,14 +127,16 @@ def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeC
 def connect_eventbridge(*, connections: int, seconds: float) -> EventBridgeClient:
     """Make the client for a bus."""
     with _configured():
-        return boto3.client("events", region_name=_region(), config=_telling(connections, seconds))
+        return boto3.client(
+            "events", region_name=region_named(), config=_telling(connections, seconds)
+        )
 
 
 def connect_iot(*, connections: int, seconds: float) -> IoTDataPlaneClient:
     """Make the client for IoT Core's topics."""
     with _configured():
         return boto3.client(
-            "iot-data", region_name=_region(), config=_telling(connections, seconds)
+            "iot-data", region_name=region_named(), config=_telling(connections, seconds)
         )
 
 
@@ -144,7 +147,7 @@ def connect_apigateway(
     with _configured():
         return boto3.client(
             "apigatewaymanagementapi",
-            region_name=_region(),
+            region_name=region_named(),
             endpoint_url=endpoint,
             config=_telling(connections, seconds),
         )
@@ -175,6 +178,6 @@ def _configured() -> Iterator[None]:
         raise Misconfigured(f"AWS's environment does not fit: {error}") from error
 
 
-def _region() -> str | None:
+def region_named() -> str | None:
     """Read AWS_REGION as every other SDK does; boto3 by itself knows AWS_DEFAULT_REGION only."""
     return os.environ.get("AWS_REGION") or None

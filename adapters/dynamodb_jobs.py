@@ -181,7 +181,7 @@ class DynamoDBJobStore:
             held = {**_held_by(claim), ":at": time(invoked.at)}
             names = ("ClaimToken", "Epoch", "JobStatus", "InvokeStartedAt")
             if [row.get(name) for name in names] != list(held.values()):
-                raise _lost(claim) from refused
+                raise _lost(claim, refused.row) from refused
 
     def mark_divided(self, claim: Claim, division: Division) -> None:
         """Note how the job is about to be divided, under this claim alone."""
@@ -199,7 +199,7 @@ class DynamoDBJobStore:
                 gives="NONE",
             )
         except _RefusedError as refused:
-            raise _lost(claim) from refused
+            raise _lost(claim, refused.row) from refused
 
     def note_part(self, job: Job, number: int, at: datetime) -> Job:
         """Note that a part of a divided job is done, once."""
@@ -239,7 +239,7 @@ class DynamoDBJobStore:
                 gives="NONE",
             )
         except _RefusedError as refused:
-            raise _lost(claim) from refused
+            raise _lost(claim, refused.row) from refused
 
     def settle(self, claim: Claim, outcome: Outcome) -> Job:
         """Write how the attempt ended, under this claim alone."""
@@ -252,7 +252,7 @@ class DynamoDBJobStore:
             row = refused.row
             wanted = [text(claim.token), number(claim.epoch), text(job.status)]
             if [row.get(name) for name in ("ClaimToken", "Epoch", "JobStatus")] != wanted:
-                raise _lost(claim) from refused
+                raise _lost(claim, refused.row) from refused
         return from_item(row)
 
     def change(self, job: Job, change: Change) -> Job:
@@ -344,7 +344,7 @@ class DynamoDBJobStore:
                 refused.row
             )  # a result can only be our own: of this claim there is no other holder
             if [row.get(name) for name in ("Epoch", "JobStatus")] != list(cancelled.values()):
-                raise _lost(claim) from refused
+                raise _lost(claim, refused.row) from refused
 
     def keep_until(self, job_id: JobId, until: datetime | None) -> None:
         """Set or remove what DynamoDB deletes the row by."""
@@ -469,8 +469,12 @@ def _held_by(claim: Claim) -> dict[str, Value]:
     }
 
 
-def _lost(claim: Claim) -> ClaimLost:
-    return ClaimLost(f"job {claim.job_id} has left epoch {claim.epoch}")
+def _lost(claim: Claim, row: Mapping[str, Value]) -> ClaimLost:
+    status = row.get("JobStatus", {}).get("S")
+    return ClaimLost(
+        f"job {claim.job_id} has left epoch {claim.epoch}",
+        status=JobStatus(status) if status in set(JobStatus) else None,
+    )
 
 
 def _interrupted_at(row: Mapping[str, Value]) -> datetime | None:
