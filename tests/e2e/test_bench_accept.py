@@ -20,7 +20,7 @@ def test_the_accept_benchmark_measures_both_sides_and_writes_its_section(tmp_pat
     done = subprocess.run(  # noqa: S603 - our own command
         [
             *(sys.executable, "-m", "bench.accept", *SMALL, "--document", str(document)),
-            *("--pictures", str(tmp_path / "pictures"), "--raw", str(tmp_path / "raw")),
+            *("--raw", str(tmp_path / "raw")),
         ],
         cwd=REPO_ROOT,
         env=clean_environ(),
@@ -40,4 +40,4 @@ def test_the_accept_benchmark_measures_both_sides_and_writes_its_section(tmp_pat
     assert figures["offered"]["longhaul"]["latencies"]
     assert figures["offered_busy"]["floor"]["latencies"]
     assert "| DynamoDB stand-in |" in document.read_text()
-    assert "</svg>" in (tmp_path / "pictures" / "accept.svg").read_text()
+    assert "</svg>" in (tmp_path / "benchmarks" / "accept.svg").read_text()

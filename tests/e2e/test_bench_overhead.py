@@ -15,8 +15,7 @@ def test_the_overhead_benchmark_measures_all_sides_and_writes_its_section(tmp_pa
     done = subprocess.run(  # noqa: S603 - our own command
         [
             *(sys.executable, "-m", "bench.overhead", "--rounds", "1", "--jobs", "2"),
-            *("--document", str(document), "--pictures", str(tmp_path / "pictures")),
-            *("--raw", str(tmp_path / "raw")),
+            *("--document", str(document), "--raw", str(tmp_path / "raw")),
         ],
         cwd=REPO_ROOT,
         env=clean_environ(),
@@ -33,4 +32,4 @@ def test_the_overhead_benchmark_measures_all_sides_and_writes_its_section(tmp_pa
         assert len(measured) == 2
         assert all(one["before"] > 0 for one in measured)
     assert "| POST to the call | bare Celery |" in document.read_text()
-    assert "</svg>" in (tmp_path / "pictures" / "overhead.svg").read_text()
+    assert "</svg>" in (tmp_path / "benchmarks" / "overhead.svg").read_text()
