@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.stack import LocalStack
 
 _ROOM = 100  # connections beside those that are counted
+# The stand-ins' own choices are a laptop's: lines for people, and pages of any port.
+_AS_IN_PRODUCTION = {"LONGHAUL_LOG_FORMAT": "json", "LONGHAUL_ALLOWED_ORIGINS": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ def longhaul_web(
         **(store or {}),
         "LONGHAUL_API_KEYS": ",".join(f"{user}:{key}" for user, key in keys.items()),
         "LONGHAUL_WEB_CONNECTIONS": str(connections + _ROOM),
+        **_AS_IN_PRODUCTION,
     }
     command = ("--config", "web/gunicorn.py", "web.entry:app")
     path = "/healthz" if store else "/readyz"  # another store may have no tables to show
