@@ -122,8 +122,8 @@ def _share_of_streams(side: AcceptSide, plan: Plan) -> float:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.accept", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6, help="of each comparison")
-    parser.add_argument("--seconds", type=float, default=2.5, help="of each load")
+    parser.add_argument("--rounds", type=int, default=5, help="of each comparison")
+    parser.add_argument("--seconds", type=float, default=2, help="of each load")
     parser.add_argument("--connections", type=int, default=16, help="clients that ask at once")
     parser.add_argument("--streams", type=int, default=500, help="jobs that stream meanwhile")
     parser.add_argument("--events", type=float, default=1000, help="of all streams, a second")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.chart import Bar, draw_bars
@@ -117,14 +117,15 @@ the same gunicorn and gevent, into the same table.
 - A rate is what {plan.connections} keep-alive connections get that ask again at once, \
 {plan.seconds:g} s a round,
   {plan.rounds} rounds, the sides in turn; ratios are of the same round. The processor time is the
-  web process's own: by its ratio both would differ in rate if each had a core to itself.
+  web process's own; with a core each, the rates would be as far apart as the last column says.
 - {_bottleneck(results)}
 - The store that keeps nothing (`bench/peers/stub_store.py`) answers every `PutItem` at once: there
   the web process is measured by itself.
-- Streams: {plan.streams} other jobs, each watched on a WebSocket of the same process, \
+- Streams: {plan.streams} other jobs, each watched on a WebSocket of Longhaul's process, \
 {plan.events:g} events
-  a second in all. They take {results.share_of_streams:.0%} of a core by themselves, which the
-  processor time of a request then includes; the floor has none, but the machine does.
+  a second in all. They take {results.share_of_streams:.0%} of a core by themselves: the processor \
+time of a request includes it,
+  the last column leaves that much less of the core. The floor streams to nobody.
 - The even load asks at random moments (exponential gaps), half of the median rate above, whether
   answers have come or not; a request's time begins when it was due. The stand-in keeps its rows in
   Python and stops for its garbage collector the longer the more it has: that is in the longest
@@ -155,6 +156,14 @@ def _cpu(sample: Sample) -> float:
     return sample.web_cpu
 
 
+def _rate_of_a_core(results: Results, name: str) -> Spread:
+    """Give the ratio of what both would take if each web process had a core to itself."""
+    taken = results.share_of_streams if name == "streams" else 0.0
+    ours = results.compared(name, lambda sample: sample.rate_of_a_core(taken=taken))
+    peers = results.compared(name, lambda sample: sample.rate_of_a_core())
+    return replace(ours, peers=peers.peers).ratio
+
+
 def _rates(results: Results) -> str:
     rows = []
     for name, told in _rows(results.plan).items():
@@ -165,7 +174,7 @@ def _rates(results: Results) -> str:
                 *(f"{Spread.of(side).median:.0f}" for side in (rate.ours, rate.peers)),
                 rate.ratio.shown(),
                 *(f"{Spread.of(side).median * 1000:.2f}" for side in (cpu.ours, cpu.peers)),
-                _inverse(cpu).shown(),
+                _rate_of_a_core(results, name).shown(),
             )
         )
     head = (
@@ -175,14 +184,9 @@ def _rates(results: Results) -> str:
         "ratio (least to most)",
         "ms of processor: Longhaul",
         "floor",
-        "floor's to ours",
+        "ratio with a core each",
     )
     return table(head, rows)
-
-
-def _inverse(cpu: Comparison) -> Spread:
-    """Give the rates' ratio on a core that is the process's own."""
-    return Spread.of([1 / ratio for ratio in cpu.ratios])
 
 
 def _times(results: Results) -> str:

@@ -43,10 +43,9 @@ class Sample:
     store_cpu: float
     clients_cpu: float
 
-    @property
-    def rate_of_a_core(self) -> float:
-        """Requests a second that the web process would take of a core that is its own."""
-        return 1 / self.web_cpu
+    def rate_of_a_core(self, *, taken: float = 0.0) -> float:
+        """Give the rate of a web process with a core of its own, `taken` of it by other work."""
+        return (1 - taken) / (self.web_cpu - taken / self.rate)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,9 +112,11 @@ def post(path: str, body: bytes, *, port: int, token: str | None = None) -> byte
 
 def _run(pipe: Connection, port: int, request: bytes, connections: int) -> None:
     try:
-        clients = _Clients(port, request, connections)
+        clients = None
         while True:
             order: _Order = pipe.recv()
+            # Not before: a server may close a connection on which nothing is asked at first.
+            clients = clients or _Clients(port, request, connections)
             pipe.send(clients.carry_out(order))
     except (LoadFailed, OSError) as error:
         pipe.send(str(error))

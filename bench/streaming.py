@@ -30,7 +30,7 @@ def streaming(  # noqa: PLR0913 - whose streams, and how much, read by name at o
     if not jobs:
         yield
         return
-    watched = [WatchedJob.submit(server, user=user, key=key) for _ in range(jobs)]
+    watched = WatchedJob.submit_many(jobs, server, user=user, key=key)
     with Crowd(server.port) as crowd:
         crowd.open([handshake("/v1/ws", port=server.port, token=key)] * jobs)
         for number, job in enumerate(watched):
