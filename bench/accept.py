@@ -7,6 +7,7 @@ in turn: on the DynamoDB stand-in, on a store that keeps nothing, and while othe
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -53,6 +54,7 @@ def main() -> int:
 
 def measure(plan: Plan, folder: Path) -> Results:
     """Run all servers, and load them in turn."""
+    load_before = os.getloadavg()[0]
     with (
         LocalStack(folder) as stack,
         all_sides(stack, connections=plan.connections, streams=plan.streams) as sides,
@@ -84,6 +86,7 @@ def measure(plan: Plan, folder: Path) -> Results:
         offered=offered,
         offered_busy=offered_busy,
         share_of_streams=share,
+        load_before=load_before,
     )
 
 

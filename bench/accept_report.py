@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.chart import Bar, draw_bars
 from bench.comparison import Comparison, Spread, percentile
-from bench.document import machine, table, versions
+from bench.document import machine, neighbours, table, versions
 from bench.targets import Target
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Results:
     offered: Mapping[str, Steady]
     offered_busy: Mapping[str, Steady]
     share_of_streams: float
+    load_before: float
 
     def compared(self, name: str, figure: Callable[[Sample], float]) -> Comparison:
         """Compare a figure of Longhaul's with the floor's: `quiet`, `alone` or `streams`."""
@@ -137,7 +138,8 @@ time of a request includes it,
   items of 3 KB cost three write units each, and as many again in the indexes.
 - `{plan.command}`
 - {versions(_STANDS_ON)}
-- {machine()}"""
+- {machine()}
+- {neighbours(results.load_before)}"""
 
 
 def _rows(plan: Plan) -> dict[str, str]:

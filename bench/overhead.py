@@ -7,6 +7,7 @@ client of the pattern's AWS form, and bare Celery around the same call of the sa
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -40,6 +41,7 @@ def main() -> int:
 
 def measure(plan: Plan, folder: Path) -> Results:
     """Run the whole system and bare Celery's worker, and ask each for jobs in turn."""
+    load_before = os.getloadavg()[0]
     with LocalStack(folder) as stack, System(stack), bare_celery(stack) as celery:
         ledger = Ledger(stack)
         sides: dict[str, Side] = {
@@ -55,7 +57,7 @@ def measure(plan: Plan, folder: Path) -> Results:
             return lambda: side.ask(plan.jobs)
 
         gave = in_turn(plan.rounds, {name: ask(side) for name, side in sides.items()})
-    return Results(plan=plan, sides=gave)
+    return Results(plan=plan, sides=gave, load_before=load_before)
 
 
 def _parse() -> argparse.Namespace:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.chart import Bar, draw_bars
 from bench.comparison import Comparison, Spread, percentile
-from bench.document import machine, table, versions
+from bench.document import machine, neighbours, table, versions
 from bench.targets import Target
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Results:
 
     plan: Plan
     sides: Mapping[str, Sequence[Sequence[Overhead]]]
+    load_before: float
 
     def milliseconds(self, side: str, figure: Callable[[Overhead], float]) -> list[float]:
         """Give a figure of all of a side's jobs."""
@@ -119,7 +120,8 @@ WebSocket: the polling client of the pattern's AWS form, which looks every 3 s, 
   of the timeline's `invoked`, the second the client's from the last `job.delta`.
 - `{plan.command}`
 - {versions(_STANDS_ON)}
-- {machine()}"""
+- {machine()}
+- {neighbours(results.load_before)}"""
 
 
 def _before(overhead: Overhead) -> float:
