@@ -128,6 +128,14 @@ bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watcher
 bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.throughput
 
+.PHONY: bench-accept
+bench-accept: $(READY)  ## Measure what one web process accepts, beside a bare put_item
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.accept
+
+.PHONY: bench-overhead
+bench-overhead: $(READY)  ## Measure what is added to one call of the model, beside bare Celery and polling
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.overhead
+
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
 	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
