@@ -173,6 +173,7 @@ class DynamoDBJobStore:
                     ":at": time(invoked.at),
                     ":steps": write_steps((invoked,)),
                 },
+                wants_row=False,
             )
         except _RefusedError as refused:
             row = refused.row
@@ -233,6 +234,7 @@ class DynamoDBJobStore:
                 condition=_HELD,
                 sets={"LeaseUntil": ":until", "DueAt": ":until"},
                 values={**_held_by(claim), ":until": time(until)},
+                wants_row=False,
             )
         except _RefusedError as refused:
             raise _lost(claim) from refused
@@ -406,8 +408,12 @@ class DynamoDBJobStore:
         values: Mapping[str, Value],
         removes: tuple[str, ...] = (),
         adds: Mapping[str, str] | None = None,
+        wants_row: bool = True,
     ) -> Mapping[str, Value]:
-        """Do one conditional write and give the row after it. Raises _RefusedError."""
+        """Do one conditional write and give the row after it, if it is wanted.
+
+        Raises _RefusedError.
+        """
         # Placeholders, because a name that is set may be one of DynamoDB's reserved words.
         adds = adds or {}
         names = {f"#{name}": name for name in (*sets, *removes, *adds)}
@@ -427,12 +433,12 @@ class DynamoDBJobStore:
                     UpdateExpression=expression,
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues=values,
-                    ReturnValues="ALL_NEW",
+                    ReturnValues="ALL_NEW" if wants_row else "NONE",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except botocore.exceptions.ClientError as error:
                 raise _RefusedError(_refusing_row(error)) from error
-        return answer["Attributes"]
+        return answer.get("Attributes", {})
 
 
 class _RefusedError(Exception):
