@@ -14,10 +14,12 @@ PEERS_READY := $(VENV)/peers/.ready
 NODE_READY := tests/node_modules/.ready $(JS_CLIENT)/node_modules/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export VIRTUAL_ENV := $(abspath $(VENV))
+# The tests start hundreds of processes: none is to compile anew what another has imported.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 19
 
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
@@ -96,7 +98,7 @@ test-quick: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## Unit and contract tests 
 	@pytest $(PARALLEL) tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
+test: $(READY) $(NODE_READY) $(CHECKOV_READY) $(PEERS_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
 	@pytest $(PARALLEL)
 
 JOBS ?= 300
@@ -121,6 +123,14 @@ watchers: $(READY)  ## Play random stories of watchers whose connections, logs a
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
+
+.PHONY: bench-throughput
+bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.throughput
+
+.PHONY: measure-processes
+measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine

@@ -7,12 +7,10 @@ worker of hundreds of threads. See docs/decisions/0004-bedrock-is-called-once.md
 from __future__ import annotations
 
 import os
-import platform
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore
 import botocore.exceptions
 from botocore.config import Config
 
@@ -30,10 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_iot_data.client import IoTDataPlaneClient
     from mypy_boto3_s3.client import S3Client
 
+# botocore's own names every library anew at every call: a tenth of a call's time (decision 47).
+_USER_AGENT = f"longhaul Boto3/{boto3.__version__}"
 _CONNECT_SECONDS = 1.5
-
-# botocore puts its own together anew for each request, twice: a tenth of what a call costs it.
-_USER_AGENT = f"longhaul Botocore/{botocore.__version__} Python/{platform.python_version()}"
 
 # A caller is told within five seconds that a part is away: two tries of the store with its wait
 # between them, or one of the object store. Workers have more time and try more often.
@@ -57,31 +54,32 @@ def connect_dynamodb(
     with _configured():
         return boto3.client(
             "dynamodb",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_CALLERS_STORE_SECONDS if for_callers else _WORKERS_STORE_SECONDS,
                 max_pool_connections=connections,
                 retries=_tries(tries),
                 account_id_endpoint_mode="disabled",
+                # The parameters are of our making, and DynamoDB checks them, too.
+                parameter_validation=False,
                 tcp_keepalive=True,
                 user_agent=_USER_AGENT,
-                # The store answers the same, and no caller's text decides a parameter's type.
-                parameter_validation=not for_runs,
             ),
         )
 
 
-def connect_streams() -> DynamoDBStreamsClient:
+def connect_streams(*, for_callers: bool = False) -> DynamoDBStreamsClient:
     """Make the client for the table's change stream."""
     with _configured():
         return boto3.client(
             "dynamodbstreams",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
-                read_timeout=10,  # GetRecords may carry 1 MB
-                retries=_tries(_WORKERS_TRIES),
+                # GetRecords may carry 1 MB
+                read_timeout=_CALLERS_STORE_SECONDS if for_callers else 10,
+                retries=_tries(_CALLERS_TRIES if for_callers else _WORKERS_TRIES),
                 account_id_endpoint_mode="disabled",
                 tcp_keepalive=True,
                 user_agent=_USER_AGENT,
@@ -94,7 +92,7 @@ def connect_s3(*, connections: int, for_callers: bool = False) -> S3Client:
     with _configured():
         return boto3.client(
             "s3",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_CALLERS_OBJECT_SECONDS if for_callers else _WORKERS_OBJECT_SECONDS,
@@ -114,7 +112,7 @@ def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeC
     with _configured():
         return boto3.client(
             "bedrock-runtime",
-            region_name=_region(),
+            region_name=region_named(),
             config=Config(
                 connect_timeout=5,
                 read_timeout=read_timeout,
@@ -129,14 +127,16 @@ def connect_bedrock(*, connections: int, read_timeout: float) -> BedrockRuntimeC
 def connect_eventbridge(*, connections: int, seconds: float) -> EventBridgeClient:
     """Make the client for a bus."""
     with _configured():
-        return boto3.client("events", region_name=_region(), config=_telling(connections, seconds))
+        return boto3.client(
+            "events", region_name=region_named(), config=_telling(connections, seconds)
+        )
 
 
 def connect_iot(*, connections: int, seconds: float) -> IoTDataPlaneClient:
     """Make the client for IoT Core's topics."""
     with _configured():
         return boto3.client(
-            "iot-data", region_name=_region(), config=_telling(connections, seconds)
+            "iot-data", region_name=region_named(), config=_telling(connections, seconds)
         )
 
 
@@ -147,7 +147,7 @@ def connect_apigateway(
     with _configured():
         return boto3.client(
             "apigatewaymanagementapi",
-            region_name=_region(),
+            region_name=region_named(),
             endpoint_url=endpoint,
             config=_telling(connections, seconds),
         )
@@ -161,6 +161,7 @@ def _telling(connections: int, seconds: float) -> Config:
         max_pool_connections=connections,
         retries=_tries(1),
         tcp_keepalive=True,
+        user_agent=_USER_AGENT,
     )
 
 
@@ -177,6 +178,6 @@ def _configured() -> Iterator[None]:
         raise Misconfigured(f"AWS's environment does not fit: {error}") from error
 
 
-def _region() -> str | None:
+def region_named() -> str | None:
     """Read AWS_REGION as every other SDK does; boto3 by itself knows AWS_DEFAULT_REGION only."""
     return os.environ.get("AWS_REGION") or None

@@ -102,9 +102,9 @@ class RedisEventBus:
     def __init__(self, client: redis.Redis, log: Log) -> None:
         self._client = client
         self._log = log
-        self._lock = threading.Lock()
-        self._needed = threading.Condition(self._lock)  # for the thread that sends
-        self._said = threading.Condition(self._lock)  # for those who wait for it
+        lock = threading.RLock()
+        self._filled = threading.Condition(lock)  # the one that says things waits for it
+        self._emptied = threading.Condition(lock)  # hundreds of jobs may wait for this one
         self._outbox: deque[_Message] = deque()
         self._hurries = False
         self._breathes_until = 0.0
@@ -139,17 +139,17 @@ class RedisEventBus:
 
         A Redis that is away is not waited for.
         """
-        with self._lock:
+        with self._emptied:
             until = self._taken_in
             self._hurry()
-            self._said.wait_for(lambda: self._is_away or self._sent >= until, seconds)
+            self._emptied.wait_for(lambda: self._is_away or self._sent >= until, seconds)
             return self._sent >= until
 
     def _say(self, message: _Message, *, must: bool) -> None:
-        with self._lock:
+        with self._emptied:
             if not must and len(self._outbox) >= _OUTBOX:
                 wait = 0.0 if self._is_away else _HELD_UP_SECONDS
-                self._said.wait_for(lambda: len(self._outbox) < _OUTBOX, wait)
+                self._emptied.wait_for(lambda: len(self._outbox) < _OUTBOX, wait)
             if not must and len(self._outbox) >= _OUTBOX:
                 self._dropped += 1
                 return
@@ -162,30 +162,32 @@ class RedisEventBus:
             if message.is_urgent:
                 self._hurry()
             elif len(self._outbox) in {1, _ROUND_TRIP}:
-                self._needed.notify()
+                self._filled.notify()
 
     def _hurry(self) -> None:
         """Let what waits go now; for who has the lock."""
         self._hurries = bool(self._outbox)
-        self._needed.notify()
+        self._filled.notify()
 
     def _run(self) -> None:
         while True:
             messages = self._take()
             pause = _FIRST_PAUSE_SECONDS
             while not self._send(messages):
+                with self._emptied:
+                    self._emptied.notify_all()  # a Redis that is away is not waited for
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             self._breathes_until = time.monotonic() + _BREATH_SECONDS
-            with self._lock:
+            with self._emptied:
                 self._sent += len(messages)
-                self._said.notify_all()
+                self._emptied.notify_all()
 
     def _take(self) -> list[_Message]:
         """Wait for something to say, and as long as text may wait for more of it."""
-        with self._lock:
-            self._needed.wait_for(lambda: self._outbox)
-            self._needed.wait_for(
+        with self._filled:
+            self._filled.wait_for(lambda: self._outbox)
+            self._filled.wait_for(
                 lambda: self._hurries or len(self._outbox) >= _ROUND_TRIP,
                 max(0.0, self._breathes_until - time.monotonic()),
             )

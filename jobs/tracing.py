@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
-from jobs.errors import LonghaulError, ModelError
+from jobs.errors import ClaimLost, DeadlinePassed, HandedOver, LonghaulError, ModelError
+from jobs.job import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +36,11 @@ class SpanKind(StrEnum):
 
 
 class Span(Protocol):
-    """Something under way; as a context it ends with its block, failed where that raises."""
+    """Something under way; as a context it ends with its block, failed where that raises.
+
+    What is broken off because the job was cancelled, expired or went to another has not failed:
+    it says so as its outcome.
+    """
 
     @property
     def trace(self) -> Trace:
@@ -115,6 +120,18 @@ def error_word(error: BaseException) -> str:
     if isinstance(error, ModelError):
         return error.name
     return error.code if isinstance(error, LonghaulError) else type(error).__name__
+
+
+def outcome_word(error: BaseException) -> str | None:
+    """Name what an error breaks off although nothing has failed; None where something has."""
+    match error:
+        case ClaimLost(status=JobStatus.CANCELLED | JobStatus.EXPIRED as status):
+            return status.lower()
+        case DeadlinePassed():
+            return "expired"
+        case ClaimLost() | HandedOver():
+            return error.code
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import gevent
 import gunicorn.http.wsgi
 
 from adapters.listening import check_port
-from adapters.logs import configure_logs
+from adapters.logs import configure_logs, get_urgent_log
 from adapters.metrics_sharing import begin_sharing, end_sharing, forget_process
 from adapters.settings import read_settings
 from jobs.errors import Misconfigured
@@ -19,6 +20,8 @@ from web.background import spawn
 from web.gunicorn_log import OneLog
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from gunicorn.arbiter import Arbiter
 
     from web.gunicorn_worker import WebWorker
@@ -28,7 +31,8 @@ _LOOK_SECONDS = 0.1
 try:
     _settings = read_settings(os.environ)
 except Misconfigured as error:
-    sys.exit(f"longhaul web: {error}")
+    sys.stderr.write(f"web: {error}\n")
+    sys.exit(2)
 
 gunicorn.http.wsgi.SERVER = "longhaul"  # the Server header; what serves it is nobody's business
 
@@ -72,6 +76,11 @@ configure_logs(_settings)
 loglevel = "info"
 
 
+def post_fork(server: Arbiter, worker: WebWorker) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Let a greenlet that ends by an error say so as a thread does; gevent would quote it."""
+    gevent.get_hub().print_exception = _tell_end
+
+
 def post_worker_init(worker: WebWorker) -> None:
     """Close WebSockets and idle connections as soon as the worker is told to go.
 
@@ -88,6 +97,15 @@ def child_exit(server: Arbiter, worker: WebWorker) -> None:  # noqa: ARG001 - gu
 def on_exit(server: Arbiter) -> None:  # noqa: ARG001 - gunicorn's signature
     """Remove what the workers have counted."""
     end_sharing()
+
+
+def _tell_end(
+    context: object,  # noqa: ARG001 - gevent's signature; it shows the greenlet's arguments
+    kind: type[BaseException],
+    error: BaseException | None,
+    at: TracebackType | None,
+) -> None:
+    get_urgent_log().critical("greenlet_ended", exc_info=(kind, error, at))
 
 
 def _drain_at_the_end(worker: WebWorker) -> None:

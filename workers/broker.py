@@ -6,7 +6,7 @@ The measurement behind each setting is in docs/decisions/0003-celery-is-a-hint.m
 from __future__ import annotations
 
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import kombu.exceptions
 import kombu.transport.redis
@@ -30,16 +30,16 @@ _log = get_logger(__name__)
 class Channel(kombu.transport.redis.Channel):
     """kombu's channel, but what is no message is dropped; kombu's own ends the worker by it.
 
-    Nor does it note in Redis what was taken and not acknowledged: two transactions a task, half of
-    what a worker spent on bringing one in, for a message that the sweep makes good sooner.
+    Who takes a message has it: no copy waits in Redis for an acknowledgement that comes at once.
+    See docs/decisions/0047-what-a-job-costs.md.
     """
 
-    def basic_consume(self, queue: str, *_: object, **options: object) -> None:  # type: ignore[override] # kombu names all but the queue
-        """Take messages without noting them."""
-        super().basic_consume(queue, **{**options, "no_ack": True})
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:  # noqa: ANN401, ARG002, FBT001 - kombu's own
+        """Consume from a queue whose messages are not acknowledged."""
+        return super().basic_consume(queue, True, *args, **options)
 
-    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's
-        """Do nothing: it was not noted."""
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's own
+        """Do nothing: Redis knows of no message that was taken."""
 
     def _brpop_read(self, **options: object) -> bool:
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 32  # tasks called up in one look
 _IDLE_SECONDS = 0.5  # between looks at a line that was empty, which another worker may fill
 _SHORTEST_SECONDS = 0.01
+_EMPTY_SECONDS = 0.05  # a line that was empty is let be for so long, however many jobs end
 _KEEP_SECONDS = 10.0
 
 
@@ -106,6 +107,8 @@ class Turnstile:
             except Exception as error:  # noqa: BLE001 - a worker that stops calling up starves all
                 self._log.warning("turnstile_broke", error=sketch(error))
                 wait = _IDLE_SECONDS
+            if wait == _IDLE_SECONDS:
+                self._closed.wait(_EMPTY_SECONDS)
             self._look.wait(wait)
             self._look.clear()
 

@@ -8,7 +8,7 @@ from celery.signals import worker_shutting_down
 
 from adapters.clock import SystemClock
 from adapters.kept_answers import AnswersInEither
-from adapters.logs import get_log
+from adapters.logs import get_log, get_urgent_log
 from adapters.standing import WorkerStanding
 from adapters.wiring import (
     check_all_resources,
@@ -21,6 +21,7 @@ from adapters.wiring import (
 from jobs.errors import Unavailable
 from workers.broker import ANNOUNCE_QUEUE, RUN_QUEUE, CeleryTaskQueue, make_celery
 from workers.carrier import Carrier
+from workers.celerys_words import take_celerys_words
 from workers.desk import Desk
 from workers.drain import Drain
 from workers.drain_listener import DrainListener
@@ -68,6 +69,7 @@ def main() -> None:
         desk=desk, turnstile=turnstile, leases=leases, log=log, grace=settings.drain_seconds
     )
     worker_shutting_down.connect(drain.begin, weak=False)
+    take_celerys_words(get_urgent_log())
     room = settings.worker_concurrency
     metrics.watch_worker(lambda: WorkerStanding(running=turnstile.running, room=room))
     DrainListener(source=open_drain_source(settings), log=log).start()

@@ -37,7 +37,8 @@ def log_of(form: str, level: str = "INFO") -> Iterator[io.StringIO]:
     out = io.StringIO()
     environ = {**NEEDED, "LONGHAUL_LOG_FORMAT": form, "LONGHAUL_LOG_LEVEL": level}
     with pytest.MonkeyPatch.context() as patch, environ_of(environ):
-        for module, name in ((sys, "excepthook"), (threading, "excepthook")):
+        hooks = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"))
+        for module, name in hooks:
             patch.setattr(module, name, getattr(module, name))
         patch.setattr(sys, "stderr", out)
         logs.configure_logs(read_settings(environ))
@@ -124,6 +125,40 @@ def test_a_thread_that_ends_by_an_error_says_so_without_quoting_it(form: str) ->
 
     assert "thread_ended" in out.getvalue()
     assert SECRET not in out.getvalue()
+
+
+class Broken:
+    """Cannot be tidied up."""
+
+    def __del__(self) -> None:
+        raise ValueError(SECRET)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_error_that_nobody_can_catch_says_so_without_quoting_it(
+    form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with log_of(form):
+        Broken()
+
+    written = capfd.readouterr().err
+    assert "error_passed_over" in written
+    assert "ValueError in __del__" in written
+    assert SECRET not in written
+    if form == "json":
+        assert json.loads(written)["level"] == "warning"
+
+
+def test_a_librarys_line_that_cannot_be_made_is_a_line_that_does_not_quote_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with log_of("json"):
+        logging.getLogger("celery.worker").warning("%d messages", SECRET)
+
+    written = capfd.readouterr().err
+    line = json.loads(written)
+    assert (line["event"], line["logger"]) == ("line_broke", "celery.worker")
+    assert SECRET not in written
 
 
 @pytest.mark.parametrize(
