@@ -128,6 +128,10 @@ bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watcher
 bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.throughput
 
+.PHONY: bench-waiting
+bench-waiting: $(READY) $(PEERS_READY)  ## Measure 1,000 and 2,000 jobs in flight in one worker process
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.waiting
+
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
 	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes

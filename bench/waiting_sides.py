@@ -6,7 +6,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +25,7 @@ from jobs.prompt import Prompt
 from jobs.submit import JobRequest, submit_job
 from jobs.task import Task
 from jobs.trace import Trace
+from tests.builders import RecordingLog
 from tests.stack import BIN, Program, clean_environ, environ_of
 from workers.broker import CeleryTaskQueue, make_celery
 
@@ -69,7 +70,8 @@ class Longhaul:
 
     def __post_init__(self) -> None:
         with environ_of(self.stack.environ):
-            self._submit = open_web_parts(read_settings(os.environ)).submit
+            submit = open_web_parts(read_settings(os.environ)).submit
+        self._submit = replace(submit, log=RecordingLog())  # not a line a job to the terminal
         self._queue = CeleryTaskQueue(make_celery(self.stack.redis_url, connections=2))
         self._heard = redis.Redis.from_url(self.stack.redis_url).pubsub()  # type: ignore[no-untyped-call] # redis-py's
         self._heard.subscribe(topic_of_user(_USER))
