@@ -6,7 +6,7 @@ The measurement behind each setting is in docs/decisions/0003-celery-is-a-hint.m
 from __future__ import annotations
 
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import kombu.exceptions
 import kombu.transport.redis
@@ -28,18 +28,7 @@ _log = get_logger(__name__)
 
 
 class Channel(kombu.transport.redis.Channel):
-    """kombu's channel, but what is no message is dropped; kombu's own ends the worker by it.
-
-    Who takes a message has it: no copy waits in Redis for an acknowledgement that comes at once.
-    See docs/decisions/0047-what-a-job-costs.md.
-    """
-
-    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:  # noqa: ANN401, ARG002, FBT001 - kombu's own
-        """Consume from a queue whose messages are not acknowledged."""
-        return super().basic_consume(queue, True, *args, **options)
-
-    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's own
-        """Do nothing: Redis knows of no message that was taken."""
+    """kombu's channel, but what is no message is dropped; kombu's own ends the worker by it."""
 
     def _brpop_read(self, **options: object) -> bool:
         try:
@@ -70,6 +59,9 @@ def make_celery(redis_url: str, *, connections: int) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "max_connections": connections,
+            # The worker itself remembers what it has not begun, and puts it back when it ends;
+            # a copy in Redis would guard it for that moment alone (decision 47).
+            "ack_emulation": False,
         },
         task_ignore_result=True,
         # Early acknowledgement: what is lost with a worker is found again from the row; late

@@ -107,8 +107,6 @@ class Turnstile:
             except Exception as error:  # noqa: BLE001 - a worker that stops calling up starves all
                 self._log.warning("turnstile_broke", error=sketch(error))
                 wait = _IDLE_SECONDS
-            if wait == _IDLE_SECONDS:
-                self._closed.wait(_EMPTY_SECONDS)
             self._look.wait(wait)
             self._look.clear()
 
@@ -131,6 +129,7 @@ class Turnstile:
         if used == room:
             return _SHORTEST_SECONDS
         if called.again_in is None:
+            self._closed.wait(_EMPTY_SECONDS)
             return _IDLE_SECONDS
         return max(_SHORTEST_SECONDS, min(_IDLE_SECONDS, called.again_in.total_seconds()))
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.contextvars import bound_contextvars
 
 from adapters import logs
-from adapters.guarded_lines import guarded
+from adapters.guarded_lines import SECRETS, guarded
 from adapters.settings import read_settings
 from jobs.errors import Unavailable
 from jobs.sketch import sketch
@@ -182,6 +184,26 @@ def test_a_librarys_line_that_cannot_be_made_is_a_line_that_does_not_quote_it(
 )
 def test_what_looks_like_a_secret_is_taken_out_of_any_line(text: str, shown: str) -> None:
     assert guarded(text) == shown
+
+
+# Letters whose other case is ASCII's, or longer than they are, stand where patterns begin and end.
+_PIECES = st.sampled_from(
+    [
+        *("Bearer", "bASIC", "ba\u017fic", "bas\u0130c", "whsec_", "lh_abcdefgh", "_ab2", "eyJ"),
+        *("?", "=", "x", ".", "a.b.c", "r://", "@", ":", "/", " ", "\xa0", "\n", '"', "'", ","),
+        *("Invalid request from ip=", "INVALID REQUEST", "full contents of the message ", "EYJ"),
+        *("\u0130", "\u212a", "\u03a3", "\xdf", "Full Contents", "[withheld]", "-"),
+    ]
+)
+
+
+@given(st.lists(_PIECES | st.text(max_size=3), max_size=12).map("".join))
+def test_a_text_without_a_clue_has_no_secret_of_its_kind(text: str) -> None:
+    searched = text
+    for pattern, put, _ in SECRETS:
+        searched = pattern.sub(put, searched)
+
+    assert guarded(text) == searched
 
 
 def test_an_error_that_is_not_ours_is_told_by_kind_and_place() -> None:
