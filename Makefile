@@ -130,7 +130,7 @@ bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Cele
 
 .PHONY: bench-waiting
 bench-waiting: $(READY) $(PEERS_READY)  ## Measure 1,000 and 2,000 jobs in flight in one worker process
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.waiting
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.waiting
 
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md

@@ -1,7 +1,8 @@
 """`python -m bench.waiting`: what it costs one worker process to hold many calls in flight.
 
 Each side has a fresh process a run, a few short calls to warm up, and then all calls at once. The
-model is quiet at first and then streams, so that waiting and streaming are measured apart.
+model is quiet at first and then streams, so that waiting and streaming are measured apart. What a
+token costs is taken from fewer calls, which all have begun before the first one's token.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench.waiting_report import (
     LONGHAUL,
     NAME,
     PREFORK,
+    STREAMING,
     TELLING,
     Plan,
     Runs,
@@ -58,14 +60,20 @@ def main() -> int:
     """Measure, print, and write the document, the picture and the raw figures."""
     parser = _parser()
     arguments = parser.parse_args()
-    if min(*arguments.calls, arguments.prefork, arguments.tokens) < 1:
+    if min(*arguments.calls, arguments.prefork, arguments.streaming, arguments.tokens) < 1:
         parser.error("at least one call, one process and one token")
     shape = Shape(
         quiet_seconds=arguments.quiet_seconds,
         stream_seconds=arguments.stream_seconds,
         tokens=arguments.tokens,
     )
-    plan = Plan(calls=tuple(arguments.calls), prefork=arguments.prefork, shape=shape)
+    plan = Plan(
+        calls=tuple(arguments.calls),
+        prefork=arguments.prefork,
+        publishes=arguments.publishing,
+        streaming=arguments.streaming,
+        shape=shape,
+    )
     allow_descriptors(max(plan.calls) + _SPARE_FILES)
     output = Output.of(arguments)
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder:
@@ -79,21 +87,25 @@ def measure(plan: Plan, folder: Path) -> Runs:
     """Run the sides one after the other on one stack, and give the figures of each run."""
     runs: Runs = []
     with LocalStack(folder) as stack:
-        bench = _Bench(stack=stack, model=_model(), shape=plan.shape)
-        for name, calls in _order(plan):
-            figures = bench.measure(name, calls)
-            say(f"{name}, {calls}: {figures.makespan:.1f} s")
+        bench = _Bench(stack=stack, stand_ins=stand_ins())
+        for name, calls, shape in _order(plan):
+            figures = bench.measure(name, calls, shape)
+            say(f"{name}, {calls}: {figures.makespan:.1f} s, {figures.cpu:.1f} s of processor time")
             runs.append((name, figures))
     return runs
 
 
-def _order(plan: Plan) -> Iterator[tuple[str, int]]:
+def _order(plan: Plan) -> Iterator[tuple[str, int, Shape]]:
     """Say who runs when: Longhaul and the limit next to each other, at each number of calls."""
-    for number, calls in enumerate(plan.calls):
-        pair = [LONGHAUL, ASYNCIO]
-        yield from ((name, calls) for name in (pair[::-1] if number % 2 else pair))
-        if number == 0:
-            yield from ((TELLING, calls), (GEVENT, calls), (PREFORK, plan.prefork))
+    pair, few = [LONGHAUL, ASYNCIO], plan.streaming
+    yield from ((name, few, STREAMING) for name in pair)
+    if plan.publishes:
+        yield TELLING, few, STREAMING
+    for calls in plan.calls:
+        pair.reverse()
+        yield from ((name, calls, plan.shape) for name in pair)
+    yield GEVENT, plan.calls[0], plan.shape
+    yield PREFORK, plan.prefork, plan.shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +113,17 @@ class _Bench:
     """What all runs stand on."""
 
     stack: LocalStack
-    model: Part
-    shape: Shape
+    stand_ins: tuple[Part, ...]
 
-    def measure(self, name: str, calls: int) -> Figures:
+    def measure(self, name: str, calls: int, shape: Shape) -> Figures:
         """Let one side hold so many calls. Raises TurnFailed: it did not stream all of them."""
         slug = f"{name.replace(' ', '-')}-{calls}"
         with _OPENINGS[name](self.stack, room=calls, name=slug) as side:
             warm_up(side, min(_WARM_CALLS, calls))
-            run = Run(side, stack=self.stack, model=self.model, calls=calls, shape=self.shape)
-            figures = run.measure()
-        if figures.tokens != calls * self.shape.tokens:
+            figures = Run(
+                side, stack=self.stack, stand_ins=self.stand_ins, calls=calls, shape=shape
+            ).measure()
+        if figures.tokens != calls * shape.tokens:
             raise TurnFailed(f"{name}: {figures.tokens} tokens of {calls} calls")
         return figures
 
@@ -125,11 +137,6 @@ _OPENINGS: dict[str, Opening] = {
 }
 
 
-def _model() -> Part:
-    [model] = [part for part in stand_ins() if part.name == "model"]
-    return model
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.waiting", description=__doc__)
     parser.add_argument("--calls", type=int, nargs="+", default=[1000, 2000], help="at once")
@@ -137,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quiet-seconds", type=float, default=10, help="before the first token")
     parser.add_argument("--stream-seconds", type=float, default=20, help="that a call streams")
     parser.add_argument("--tokens", type=int, default=20, help="that a call streams")
+    parser.add_argument("--streaming", type=int, default=200, help="calls that tokens are taken of")
+    parser.add_argument("--publishing", action="store_true", help="asyncio that publishes, too")
     add_places(parser)
     return parser
 

@@ -10,11 +10,12 @@ from bench.chart import Bar, draw_bars
 from bench.comparison import Spread
 from bench.document import machine, table, versions
 from bench.targets import Target
+from bench.waiting_run import Shape
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.waiting_run import Figures, Shape
+    from bench.waiting_run import Figures
 
 NAME = "waiting"
 LONGHAUL, ASYNCIO, TELLING = "Longhaul", "asyncio", "asyncio that publishes"
@@ -22,6 +23,7 @@ GEVENT, PREFORK = "Celery gevent", "Celery prefork"
 MOST_MAKESPAN = 1.1  # of the job's own time
 MOST_KB = 150
 MOST_OF_THE_LIMIT = 2.0
+STREAMING = Shape(quiet_seconds=6, stream_seconds=9, tokens=54)
 _KB = 1024
 _STANDS_ON = ("boto3", "celery", "kombu", "redis", "gevent")
 _PEERS = "aiobotocore 3.10.0"  # requirements-peers.lock
@@ -35,6 +37,8 @@ class Plan:
 
     calls: tuple[int, ...]
     prefork: int
+    publishes: bool
+    streaming: int
     shape: Shape
 
     @property
@@ -45,6 +49,7 @@ class Plan:
             f"python -m bench.waiting --calls {' '.join(map(str, self.calls))}"
             f" --prefork {self.prefork} --quiet-seconds {shape.quiet_seconds:g}"
             f" --stream-seconds {shape.stream_seconds:g} --tokens {shape.tokens}"
+            f" --streaming {self.streaming}{' --publishing' if self.publishes else ''}"
         )
 
 
@@ -85,7 +90,9 @@ def section(plan: Plan, runs: Runs) -> str:
 
 {" and ".join(f"{calls:,}" for calls in plan.calls)} calls at once in one worker process, each \
 {shape.seconds:g} s long: {shape.quiet_seconds:g} s until the first token,
-then {shape.tokens} tokens in {shape.stream_seconds:g} s. Every call streamed its whole answer.
+then {shape.tokens} tokens in {shape.stream_seconds:g} s. Before them, {plan.streaming} calls
+that stream {STREAMING.tokens} tokens in {STREAMING.stream_seconds:g} s.
+Every call streamed its whole answer.
 
 ![Processor time a streamed token, by plain asyncio's](benchmarks/{NAME}.svg)
 
@@ -112,7 +119,7 @@ def _row(plan: Plan, runs: Runs, name: str, figures: Figures) -> tuple[str, ...]
         f"{figures.most_in_flight:,}",
         f"{figures.all_begun:.1f}",
         f"{figures.makespan:.1f}",
-        f"{figures.makespan / plan.shape.seconds:.2f}",
+        f"{figures.makespan / figures.seconds:.2f}",
         f"{_kb(figures):.0f}",
         f"{_edges_ms(figures):.1f}",
         "-" if figures.quiet_share is None else f"{figures.quiet_share:.1%}",
@@ -125,14 +132,20 @@ def _targets(plan: Plan, runs: Runs) -> str:
     lines = []
     for figures in (figures for name, figures in runs if name == LONGHAUL):
         calls = f"{figures.calls:,} jobs"
-        targets = [
-            Target(
-                what=f"{calls}: makespan, by the job's own time",
-                figure=figures.makespan / plan.shape.seconds,
-                at_most=MOST_MAKESPAN,
-            ),
-            Target(what=f"{calls}: memory a job", figure=_kb(figures), unit="KB", at_most=MOST_KB),
-        ]
+        targets = (
+            []
+            if figures.calls not in plan.calls
+            else [
+                Target(
+                    what=f"{calls}: makespan, by the job's own time",
+                    figure=figures.makespan / figures.seconds,
+                    at_most=MOST_MAKESPAN,
+                ),
+                Target(
+                    what=f"{calls}: memory a job", figure=_kb(figures), unit="KB", at_most=MOST_KB
+                ),
+            ]
+        )
         if (ratio := _token_ratio(plan, runs, figures)) is not None:
             what = f"{calls}: processor time a token, by asyncio's"
             targets.append(Target(what=what, figure=ratio.median, at_most=MOST_OF_THE_LIMIT))
@@ -144,13 +157,14 @@ def _notes(plan: Plan, runs: Runs) -> str:
     shares = [figures.model_share for _, figures in runs if figures.model_share is not None]
     most = max(shares, default=0.0)
     calls = sum(figures.calls for _, figures in runs)
+    used = ";\n".join(f"  {_used(figures)}" for name, figures in runs if name == LONGHAUL)
     return f"""\
 - A run has a fresh process, warmed by a few short calls, and begins when all tasks go to the broker
   at once. Longhaul's jobs are rows by then, as the feed finds them: the claim, the mark before the
   call, renewals, numbered events in Redis, settling and the end's push are in its figures. Makespan
   lasts until the last end was heard.
 - asyncio (`bench/peers/waiting_asyncio.py`) makes the same calls over aiobotocore in one loop and
-  joins the text: nothing is durable, nobody can watch. One line more, and it publishes each token.
+  joins the text: nothing is durable, nobody can watch. With `--publishing` it publishes each token.
   Celery's peers are one task around boto3's call, on either pool, without rows and watchers.
 - Prefork holds a call a process: {plan.prefork} processes, so {plan.prefork} calls. More would wait
   for their turn: 1,000 jobs on them would take {1000 / plan.prefork:.0f} times a job.
@@ -159,12 +173,19 @@ def _notes(plan: Plan, runs: Runs) -> str:
   the calls: begin, wait and end. The share of a core is taken while all calls waited for their
   first token, and processor time a token while all streamed, in three slices (median, least to
   most); "-" where the last call began after the first one's token came, or too soon before.
-- The model's stand-in, on the same two cores, used {most:.0%} of a core at most while all streamed.
+- On the same cores run the stand-ins: the model's used {most:.0%} of a core at most while all
+  streamed. In Longhaul's runs, in seconds of processor time:
+{used}.
 - Against AWS it would take a quota of {max(plan.calls):,} calls at a time and the price of
   {calls:,} calls; how long one lasts would be the model's word, not ours.
 - `{plan.command}`
 - {versions(_STANDS_ON)}, {_PEERS}
 - {machine()}"""
+
+
+def _used(figures: Figures) -> str:
+    parts = [f"{name} {seconds:.1f}" for name, seconds in figures.stand_ins.items()]
+    return f"{figures.calls:,} jobs: worker {figures.cpu:.1f}, {', '.join(parts)}"
 
 
 def _kb(figures: Figures) -> float:

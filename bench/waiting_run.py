@@ -11,7 +11,7 @@ from bench.waiting_sides import processes
 from tests.stack import http
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bench.movers import Part
     from bench.waiting_sides import Side
@@ -48,20 +48,22 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one run gave; seconds and bytes. `slices` are processor seconds a token.
+    """What one run gave; seconds and bytes. `seconds` is a call's own time.
 
-    `quiet_share` is the share of a core used while all calls waited for their first token; None
-    where the first was answered before the last had begun. There are no slices where the first had
-    ended before the last streamed. `model_share` is the stand-in's.
+    `slices` are processor seconds a token; there are none where the first had ended before the last
+    streamed. `quiet_share` is the share of a core used while all calls waited for their first
+    token; None where it was answered before the last had begun. `model_share` is the stand-in's.
     """
 
     calls: int
+    seconds: float
     most_in_flight: int
     makespan: float
     all_begun: float
     memory_before: int
     memory_in_flight: int
     cpu: float
+    stand_ins: Mapping[str, float]
     quiet_share: float | None
     stream_share: float | None
     slices: Sequence[float]
@@ -88,11 +90,18 @@ class Run:
     """Measures a side; use once."""
 
     def __init__(
-        self, side: Side, *, stack: LocalStack, model: Part, calls: int, shape: Shape
+        self,
+        side: Side,
+        *,
+        stack: LocalStack,
+        stand_ins: Sequence[Part],
+        calls: int,
+        shape: Shape,
     ) -> None:
         self._side = side
         self._stack = stack
-        self._model = model
+        self._stand_ins = stand_ins
+        [self._model] = [part for part in stand_ins if part.name == "model"]
         self._calls = calls
         self._shape = shape
         self._processes = processes(side)
@@ -103,6 +112,7 @@ class Run:
         self._stack.clear_ledger()
         memory_before = self._memory()
         cpu_before = self._cpu()
+        stand_ins_before = [part.cpu_seconds() for part in self._stand_ins]
         began_at, wall = time.monotonic(), time.time()
         self._side.begin()
         _wait(lambda: self._begun() >= self._calls, "all have begun", within=BEGINS_WITHIN)
@@ -123,12 +133,17 @@ class Run:
         makespan = time.monotonic() - began_at
         return Figures(
             calls=self._calls,
+            seconds=self._shape.seconds,
             most_in_flight=self._stack.ledger_summary()["max_in_flight"],
             makespan=makespan,
             all_begun=all_begun,
             memory_before=memory_before,
             memory_in_flight=memory_in_flight,
             cpu=self._cpu() - cpu_before,
+            stand_ins={
+                part.name: part.cpu_seconds() - before
+                for part, before in zip(self._stand_ins, stand_ins_before, strict=True)
+            },
             quiet_share=_share(quiet, lambda reading: reading.cpu),
             stream_share=_share(streams, lambda reading: reading.cpu),
             slices=[
