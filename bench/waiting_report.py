@@ -166,6 +166,7 @@ def _notes(plan: Plan, runs: Runs) -> str:
 - asyncio (`bench/peers/waiting_asyncio.py`) makes the same calls over aiobotocore in one loop and
   joins the text: nothing is durable, nobody can watch. With `--publishing` it publishes each token.
   Celery's peers are one task around boto3's call, on either pool, without rows and watchers.
+- A peer that had not ended all of its calls a minute after they were due has no row.
 - Prefork holds a call a process: {plan.prefork} processes, so {plan.prefork} calls. More would wait
   for their turn: 1,000 jobs on them would take {1000 / plan.prefork:.0f} times a job.
 - KB a call: growth of the side's proportional set size from before the first call until the
