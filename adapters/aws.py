@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
+import botocore.session
 from botocore.config import Config
 
+from adapters.plain_answers import PlainAnswers
 from jobs.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def connect_dynamodb(
     """
     tries = _CALLERS_TRIES if for_callers else 1 if for_runs else _WORKERS_TRIES
     with _configured():
-        return boto3.client(
+        return _with_plain_answers().client(
             "dynamodb",
             region_name=region_named(),
             config=Config(
@@ -72,7 +74,7 @@ def connect_dynamodb(
 def connect_streams(*, for_callers: bool = False) -> DynamoDBStreamsClient:
     """Make the client for the table's change stream."""
     with _configured():
-        return boto3.client(
+        return _with_plain_answers().client(
             "dynamodbstreams",
             region_name=region_named(),
             config=Config(
@@ -163,6 +165,12 @@ def _telling(connections: int, seconds: float) -> Config:
         tcp_keepalive=True,
         user_agent=_USER_AGENT,
     )
+
+
+def _with_plain_answers() -> boto3.Session:
+    core = botocore.session.get_session()
+    core.register_component("response_parser_factory", PlainAnswers())
+    return boto3.Session(botocore_session=core)
 
 
 def _tries(number: int) -> _RetryDict:

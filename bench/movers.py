@@ -35,14 +35,18 @@ _LONGHAULS = {"gunicorn": "web", "worker_entry": "worker", "feed_entry": "feed"}
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some processes that are counted together."""
+    """Some processes that are counted together, with what they have started where it says so."""
 
     name: str
     pids: tuple[int, ...]
+    is_whole: bool = False
 
     def cpu_seconds(self) -> float:
         """Give the processor time that they have used so far."""
-        return sum(Measured(pid=pid).cpu_seconds() for pid in self.pids)
+        pids = set(self.pids)
+        if self.is_whole:  # found anew each time: a worker's own children come when it is up
+            pids = pids.union(*map(descendants, self.pids))
+        return sum(Measured(pid=pid).cpu_seconds() for pid in pids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +150,7 @@ def parts_of(pid: int, words: Mapping[str, str]) -> tuple[Part, ...]:
 
 def whole(name: str, program: Program) -> Part:
     """Count a program and all that it has started."""
-    return Part(name=name, pids=(program.pid, *program.children()))
+    return Part(name=name, pids=(program.pid,), is_whole=True)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ class _Bench:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.throughput", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=200, help="a turn of each side")
+    parser.add_argument("--jobs", type=int, default=150, help="a turn of each side")
     parser.add_argument("--rounds", type=int, default=5, help="in each, every side has a turn")
     add_places(parser)
     return parser

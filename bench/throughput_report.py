@@ -103,6 +103,7 @@ def draw(path: Path, turns: Turns) -> None:
 def section(plan: Plan, turns: Turns) -> str:
     """Write the section."""
     ours, celerys = turns[LONGHAUL], turns[BARE_CELERY]
+    alone = _ratio(celerys, ours, lambda turn: turn.all_ms).median
     target = Target(
         what="Jobs a second, by bare Celery's with the same three writes (median of the rounds)",
         figure=_by_celery(turns, LONGHAUL).median,
@@ -127,7 +128,8 @@ Processor time a job, which busy neighbours change less than they do a rate:
 
 Longhaul's own is {_ratio(ours, celerys, lambda turn: turn.own_ms).shown()} times bare Celery's;
 with stand-ins and clients, which run on the same two cores,
-{_ratio(ours, celerys, lambda turn: turn.all_ms).shown()} times. By part, in ms:
+{_ratio(ours, celerys, lambda turn: turn.all_ms).shown()} times. Where those cores do nothing else,
+the rate follows that: {alone:.2f} of bare Celery's. By part, in ms:
 
 {_by_part(turns)}
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _POSTERS = 8  # connections
 _PATIENCE = 60.0  # seconds in which some job must end
 _LOOK = 0.5
+_KEPT_SECONDS = 1.0  # gunicorn closes a connection that is idle for two
 
 
 class Ends(Protocol):
@@ -79,6 +80,8 @@ class _Turn:
             except BaseException:
                 self._failed.set()
                 self._room.release(_POSTERS)
+                for posted in posting:
+                    posted.result()  # what a poster met says more
                 raise
             for posted in posting:
                 posted.result()
@@ -95,16 +98,26 @@ class _Turn:
                 ended.add(job_id)
                 self._room.release()
                 deadline = time.monotonic() + _PATIENCE
-            elif time.monotonic() > deadline:
+            elif self._failed.is_set() or time.monotonic() > deadline:
                 raise TurnFailed(f"{len(ended)} of {len(self._numbers)} jobs ended")
         return ended
 
     def _post(self) -> None:
+        try:
+            self._post_all()
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _post_all(self) -> None:
         connection = HTTPConnection(self._address.netloc, timeout=_PATIENCE)
+        used_at = time.monotonic()
         while (number := self._next()) is not None:
             self._room.acquire()
             if self._failed.is_set():
                 return
+            if time.monotonic() - used_at > _KEPT_SECONDS:
+                connection.close()  # the next request opens it anew
             prompt, answer = prompt_for(number)
             connection.request(
                 "POST",
@@ -114,8 +127,8 @@ class _Turn:
             )
             response = connection.getresponse()
             said = response.read()
+            used_at = time.monotonic()
             if response.status != 202:  # noqa: PLR2004 - HTTP's own
-                self._failed.set()
                 raise TurnFailed(f"refused with {response.status}: {said!r}")
             with self._lock:
                 self._answers[json.loads(said)["id"]] = answer

@@ -170,10 +170,11 @@ def _notes(plan: Plan, runs: Runs) -> str:
 - Prefork holds a call a process: {plan.prefork} processes, so {plan.prefork} calls. More would wait
   for their turn: 1,000 jobs on them would take {1000 / plan.prefork:.0f} times a job.
 - KB a call: growth of the side's proportional set size from before the first call until the
-  streams' end; KB are 1,024 bytes. ms a call: all processor time of the run but that of tokens, by
-  the calls: begin, wait and end. The share of a core is taken while all calls waited for their
-  first token, and processor time a token while all streamed, in three slices (median, least to
-  most); "-" where the last call began after the first one's token came, or too soon before.
+  streams' end; KB are 1,024 bytes. ms a call: all processor time of the run by the calls, without
+  that of tokens where it is known: begin, wait and end. The share of a core is taken while all
+  calls waited for their first token, and processor time a token while all streamed, in three slices
+  (median, least to most); "-" where the last call began after the first one's token came, or too
+  soon before.
 - On the same cores run the stand-ins: the model's used {most:.0%} of a core at most while all
   streamed. In Longhaul's runs, in seconds of processor time:
 {used}.
