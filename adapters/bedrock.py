@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from adapters.bedrock_errors import broken_off, translating_model_errors
 from adapters.bedrock_native import invoke_natively
 from adapters.bedrock_stream import BedrockAnswering, whole_characters
+from adapters.event_frames import read_events
 from jobs.prompt import is_tools_own
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ConverseAnswering(BedrockAnswering):
         return None
 
     def _texts(self) -> Iterator[str]:
-        for event in self._stream:
+        for event in read_events(self._stream, quick="contentBlockDelta"):
             if sent := event.get("contentBlockDelta", {}).get("delta", {}).get("text"):
                 yield sent
             elif "messageStop" in event:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.literals import ReturnValueType
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
+    from adapters.direct_dynamodb import DirectDynamoDB
     from jobs.claim import ClaimTerms
     from jobs.division import Division
     from jobs.job import Job, JobId
@@ -76,7 +77,7 @@ _DIVIDED = (
 class DynamoDBJobStore:
     """jobs.ports.JobStore on one table."""
 
-    client: DynamoDBClient
+    client: DynamoDBClient | DirectDynamoDB
     table: str
     retention: timedelta
 

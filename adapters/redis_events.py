@@ -39,6 +39,8 @@ _LAST_WORDS_SECONDS = 2.0
 _FLUSH_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.05
 _ROUND_TRIP = 500  # messages at most that go to Redis together
+# Text that comes sooner after a round trip goes with the next one: see decision 45.
+_BREATH_SECONDS = 0.01
 _OUTBOX = 20_000  # messages that may wait
 _CONFIRM_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -75,6 +77,11 @@ class _Message:
     event: Event | None = None
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether it goes at once; text may wait for more text."""
+        return self.event is None or self.event.type.is_state
+
+    @property
     def told(self) -> str:
         """What is published: an end's trace goes along, for those who tell it on."""
         return self.text if self.event is None else with_trace(self.event, self.text)
@@ -85,6 +92,8 @@ class RedisEventBus:
 
     Hundreds of jobs stream at once; what they say in one moment goes to Redis in one round trip,
     in order: each event is added to its job's log (adapters/redis_log.py) and then published.
+    Between two round trips of text it takes a breath, so that many streams share one; a change of
+    state, a nudge and whoever flushes end it.
     While Redis is away it waits in the outbox and is said once Redis is back; what does
     not fit there is dropped, but never a change of state. Whoever talks faster than Redis listens
     is held up for a moment, but not by a Redis that is away.
@@ -97,6 +106,8 @@ class RedisEventBus:
         self._filled = threading.Condition(lock)  # the one that says things waits for it
         self._emptied = threading.Condition(lock)  # hundreds of jobs may wait for this one
         self._outbox: deque[_Message] = deque()
+        self._hurries = False
+        self._breathes_until = 0.0
         self._taken_in = 0  # messages, since the process began
         self._sent = 0
         self._dropped = 0
@@ -130,6 +141,7 @@ class RedisEventBus:
         """
         with self._emptied:
             until = self._taken_in
+            self._hurry()
             self._emptied.wait_for(lambda: self._is_away or self._sent >= until, seconds)
             return self._sent >= until
 
@@ -147,7 +159,15 @@ class RedisEventBus:
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()
                 atexit.register(self.wait_until_said, _LAST_WORDS_SECONDS)
-            self._filled.notify()
+            if message.is_urgent:
+                self._hurry()
+            elif len(self._outbox) in {1, _ROUND_TRIP}:
+                self._filled.notify()
+
+    def _hurry(self) -> None:
+        """Let what waits go now; for who has the lock."""
+        self._hurries = bool(self._outbox)
+        self._filled.notify()
 
     def _run(self) -> None:
         while True:
@@ -158,14 +178,22 @@ class RedisEventBus:
                     self._emptied.notify_all()  # a Redis that is away is not waited for
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            self._breathes_until = time.monotonic() + _BREATH_SECONDS
             with self._emptied:
                 self._sent += len(messages)
                 self._emptied.notify_all()
 
     def _take(self) -> list[_Message]:
+        """Wait for something to say, and as long as text may wait for more of it."""
         with self._filled:
             self._filled.wait_for(lambda: self._outbox)
-            return [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
+            self._filled.wait_for(
+                lambda: self._hurries or len(self._outbox) >= _ROUND_TRIP,
+                max(0.0, self._breathes_until - time.monotonic()),
+            )
+            taken = [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
+            self._hurries = bool(self._outbox)  # what does not fit goes right after it
+            return taken
 
     def _send(self, messages: list[_Message]) -> bool:
         """Say a round trip's worth; by its number the log and watchers drop what comes twice."""

@@ -19,6 +19,7 @@ from adapters.aws import (
 from adapters.bedrock import BedrockModel
 from adapters.bootstrap import check_bus, check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
+from adapters.direct_dynamodb import connect_direct
 from adapters.documents import BoundedReader, ReadingBounds
 from adapters.dynamodb_census import DynamoDBCensusTaker
 from adapters.dynamodb_deliveries import DynamoDBDeliveries
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+    from adapters.direct_dynamodb import DirectDynamoDB
     from adapters.settings import Settings
     from jobs.answer import KeptAnswers
     from jobs.census import CensusTaker
@@ -250,7 +252,7 @@ def open_worker_parts(
     """Make a worker's adapters; `make_leases` gives the keeper of claims its store."""
     log = get_log()
     connections = settings.worker_concurrency + 10
-    store = _job_store(connect_dynamodb(connections=connections, for_runs=True), settings)
+    store = _job_store(connect_direct(connections=connections), settings)
     leases = make_leases(store)
     parts = RunParts(
         store=store,
@@ -521,7 +523,7 @@ def _document_parts(settings: Settings, *, connections: int) -> DocumentParts:
     )
 
 
-def _job_store(client: DynamoDBClient, settings: Settings) -> DynamoDBJobStore:
+def _job_store(client: DynamoDBClient | DirectDynamoDB, settings: Settings) -> DynamoDBJobStore:
     return DynamoDBJobStore(
         client=client,
         table=settings.table,

@@ -63,7 +63,7 @@ def allow_descriptors(wanted: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise SystemExit(
             f"a process may open {hard} files here and this needs {wanted}:"
-            f" raise the limit (ulimit -Hn {wanted}) or ask for fewer --sockets"
+            f" raise the limit (ulimit -Hn {wanted}) or ask for fewer at once"
         )
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

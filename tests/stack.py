@@ -23,6 +23,7 @@ import httpx
 import pytest
 
 from adapters.aws import connect_bedrock, connect_dynamodb, connect_s3, connect_streams
+from adapters.direct_dynamodb import connect_direct
 from adapters.schema import feed_table, idempotency_table, jobs_table, keys_table
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.local.ready import read_ready
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef
     from mypy_boto3_dynamodbstreams.client import DynamoDBStreamsClient
     from mypy_boto3_s3.client import S3Client
+
+    from adapters.direct_dynamodb import DirectDynamoDB
 
 T = TypeVar("T")
 
@@ -275,6 +278,7 @@ class Clients:
     """boto3's clients of a stack, made by the adapters that the product makes them by."""
 
     dynamodb: DynamoDBClient
+    direct: DynamoDBClient | DirectDynamoDB
     streams: DynamoDBStreamsClient
     s3: S3Client
     bedrock: BedrockRuntimeClient
@@ -284,13 +288,14 @@ class Clients:
         with environ_of(environ):
             return cls(
                 dynamodb=connect_dynamodb(connections=40),
+                direct=connect_direct(connections=40),
                 streams=connect_streams(),
                 s3=connect_s3(connections=10),
                 bedrock=connect_bedrock(connections=10, read_timeout=60),
             )
 
     def close(self) -> None:
-        for client in (self.dynamodb, self.streams, self.s3, self.bedrock):
+        for client in (self.dynamodb, self.direct, self.streams, self.s3, self.bedrock):
             client.close()
 
     def make_tables(self, name: str) -> str:

@@ -60,7 +60,7 @@ def table(clients: Clients) -> Iterator[str]:
     clients.drop_tables(name)  # whoever steals tests of this file makes it anew
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "dynamodb", "direct"])
 def store(request: pytest.FixtureRequest) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
@@ -75,8 +75,14 @@ def end(request: pytest.FixtureRequest) -> End:
 def on_dynamodb(request: pytest.FixtureRequest) -> DynamoDBJobStore:
     clients: Clients = request.getfixturevalue("clients")
     return DynamoDBJobStore(
-        client=clients.dynamodb, table=request.getfixturevalue("table"), retention=RETENTION
+        client=clients.direct if _is_direct(request) else clients.dynamodb,
+        table=request.getfixturevalue("table"),
+        retention=RETENTION,
     )
+
+
+def _is_direct(request: pytest.FixtureRequest) -> bool:
+    return getattr(request, "param", None) == "direct"
 
 
 def test_a_row_that_was_added_reads_back_equal(store: JobStore) -> None:

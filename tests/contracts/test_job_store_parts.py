@@ -54,13 +54,13 @@ def table(clients: Clients) -> Iterator[str]:
     clients.drop_tables(name)  # whoever steals tests of this file makes it anew
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "dynamodb", "direct"])
 def store(request: pytest.FixtureRequest) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
     clients: Clients = request.getfixturevalue("clients")
     return DynamoDBJobStore(
-        client=clients.dynamodb,
+        client=clients.direct if request.param == "direct" else clients.dynamodb,
         table=request.getfixturevalue("table"),
         retention=timedelta(days=30),
     )

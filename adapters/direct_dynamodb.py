@@ -1,0 +1,155 @@
+"""DynamoDB's calls of a run, signed and sent without what botocore puts around each.
+
+What we hand botocore has DynamoDB's own wire form already; its way from there to the wire and back
+takes three times as long as signing and sending: see decision 46. Keys, time-outs, endpoint and
+certificates are botocore's still, and so are the errors, but for retries: a run tries once.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from zlib import crc32
+
+import botocore.session
+import urllib3
+from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError
+from botocore.httpsession import create_urllib3_context, get_cert_path
+from botocore.utils import get_environ_proxies
+
+from adapters.aws import connect_dynamodb
+from adapters.dynamodb_signature import Signer
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from botocore.credentials import Credentials
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+# Hundreds of jobs may begin at once. So many of them talk to the store; the others wait without
+# a thread that wants to run, or a connection that is used once.
+_MOST_CONNECTIONS = 32
+
+
+def connect_direct(*, connections: int) -> DynamoDBClient | DirectDynamoDB:
+    """Make a run's client for the table; botocore's own where the way leads through a proxy."""
+    client = connect_dynamodb(connections=connections, for_runs=True)
+    if get_environ_proxies(client.meta.endpoint_url):
+        return client
+    session = botocore.session.get_session()
+    return DirectDynamoDB(
+        credentials=session.get_credentials(),
+        signer=Signer.of(client.meta.endpoint_url, region=client.meta.region_name),
+        user_agent=client.meta.config.user_agent,  # type: ignore[attr-defined] # botocore sets it by name
+        pool=_pool(
+            client.meta.endpoint_url,
+            config=client.meta.config,
+            connections=min(connections, _MOST_CONNECTIONS),
+            authorities=session.get_config_variable("ca_bundle"),
+        ),
+        waits=client.meta.config.read_timeout,  # type: ignore[attr-defined]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectDynamoDB:
+    """The calls of boto3's client that the store of jobs makes: same parameters, answers, errors.
+
+    Raises ClientError, NoCredentialsError, and urllib3's errors where the store is not reached.
+    `waits` is how many seconds a call waits for its turn.
+    """
+
+    credentials: Credentials | None
+    signer: Signer
+    user_agent: str
+    pool: urllib3.HTTPConnectionPool
+    waits: float
+
+    def get_item(self, **parameters: object) -> dict[str, Any]:
+        """Read an item."""
+        return self._call("GetItem", parameters)
+
+    def put_item(self, **parameters: object) -> dict[str, Any]:
+        """Write an item."""
+        return self._call("PutItem", parameters)
+
+    def update_item(self, **parameters: object) -> dict[str, Any]:
+        """Change an item."""
+        return self._call("UpdateItem", parameters)
+
+    def delete_item(self, **parameters: object) -> dict[str, Any]:
+        """Remove an item."""
+        return self._call("DeleteItem", parameters)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.pool.close()
+
+    def _call(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+        if self.credentials is None:
+            raise NoCredentialsError
+        keys = self.credentials.get_frozen_credentials()  # botocore renews those that run out
+        body = json.dumps(parameters, separators=(",", ":")).encode()
+        signed = self.signer.headers(operation, body, keys=keys, now=datetime.now(UTC))
+        answer = self.pool.urlopen(
+            "POST",
+            self.signer.path,
+            body=body,
+            headers={**signed, "user-agent": self.user_agent},
+            retries=False,
+            pool_timeout=self.waits,  # type: ignore[arg-type] # urllib3's slip: it takes fractions
+        )
+        checksum = answer.headers.get("x-amz-crc32")
+        if checksum is not None and crc32(answer.data) != int(checksum):
+            raise HTTPClientError(error="the answer is not as it was sent")
+        if answer.status != HTTPStatus.OK:
+            raise _refusal(operation, answer)
+        read: dict[str, Any] = json.loads(answer.data)
+        return read
+
+
+def _refusal(operation: str, answer: urllib3.BaseHTTPResponse) -> ClientError:
+    """Read an error as botocore does; what is no JSON has its status for a name."""
+    try:
+        said = json.loads(answer.data)
+        name = str(said.get("__type", answer.status)).rpartition("#")[2]
+    except (ValueError, AttributeError):
+        said, name = {}, str(answer.status)
+    message = said.get("message", said.get("Message", ""))
+    response: Any = {
+        **{key: value for key, value in said.items() if key != "__type"},
+        "Error": {"Code": name, "Message": message},
+        "ResponseMetadata": {
+            "HTTPStatusCode": answer.status,
+            "RequestId": answer.headers.get("x-amzn-requestid", ""),
+        },
+    }
+    return ClientError(response, operation)
+
+
+def _pool(
+    endpoint: str, *, config: Config, connections: int, authorities: str | None
+) -> urllib3.HTTPConnectionPool:
+    """Make the connections as botocore would; who finds all in use waits for one."""
+    made: Any = config  # botocore sets what it was given by name
+    options: dict[str, Any] = {
+        "maxsize": connections,
+        "block": True,
+        "timeout": urllib3.Timeout(connect=made.connect_timeout, read=made.read_timeout),
+        "socket_options": [
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(made.tcp_keepalive)),
+        ],
+    }
+    if urlsplit(endpoint).scheme == "https":
+        verify: Any = authorities or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        options["ssl_context"] = create_urllib3_context()
+        options["cert_reqs"] = "CERT_REQUIRED"
+        options["ca_certs"] = get_cert_path(verify)
+    return urllib3.connection_from_url(endpoint, **options)
