@@ -59,6 +59,12 @@ def code_of(error: botocore.exceptions.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def is_passing(error: botocore.exceptions.ClientError) -> bool:
+    """Whether AWS is busy or broken; the same call may go well in a moment."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return code_of(error) in BUSY or status >= _SERVER_FAULT
+
+
 @contextmanager
 def translating(part: str) -> Iterator[None]:
     """Raise Unavailable or Misconfigured for what AWS or the way to it raises.
@@ -68,10 +74,10 @@ def translating(part: str) -> Iterator[None]:
     try:
         yield
     except botocore.exceptions.ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code_of(error) in _OPERATORS:
             raise Misconfigured(f"{part}: {error}") from error
-        if code_of(error) in BUSY or status >= _SERVER_FAULT:
+        if is_passing(error):
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             raise Unavailable(part, f"answered {code_of(error) or status}") from error
         raise
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.NoRegionError) as error:

@@ -1,8 +1,8 @@
-"""DynamoDB's calls of a run, signed and sent without what botocore puts around each.
+"""DynamoDB's calls of runs and callers, signed and sent without what botocore puts around each.
 
 What we hand botocore has DynamoDB's own wire form already; its way from there to the wire and back
-takes three times as long as signing and sending: see decision 46. Keys, time-outs, endpoint and
-certificates are botocore's still, and so are the errors, but for retries: a run tries once.
+takes three times as long as signing and sending: see decision 46. Keys, time-outs, tries, endpoint
+and certificates are as botocore's client for the same use has them, and so are the errors.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -25,35 +27,47 @@ from botocore.httpsession import create_urllib3_context, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from adapters.aws import connect_dynamodb
+from adapters.aws_errors import UNREACHABLE, is_passing
 from adapters.dynamodb_signature import Signer
 
 if TYPE_CHECKING:
-    from botocore.config import Config
     from botocore.credentials import Credentials
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 # Hundreds of jobs may begin at once. So many of them talk to the store; the others wait without
 # a thread that wants to run, or a connection that is used once.
-_MOST_CONNECTIONS = 32
+_MOST_RUNS_CONNECTIONS = 32
+_LONGEST_PAUSE_SECONDS = 0.3  # between two tries
 
 
-def connect_direct(*, connections: int) -> DynamoDBClient | DirectDynamoDB:
-    """Make a run's client for the table; botocore's own where the way leads through a proxy."""
-    client = connect_dynamodb(connections=connections, for_runs=True)
+def connect_direct(
+    *, connections: int, for_callers: bool = False
+) -> DynamoDBClient | DirectDynamoDB:
+    """Make a run's client for the table; botocore's own where the way leads through a proxy.
+
+    `for_callers` where someone waits for the answer: it tries once more, and who finds all
+    connections in use opens another.
+    """
+    client = connect_dynamodb(
+        connections=connections, for_callers=for_callers, for_runs=not for_callers
+    )
     if get_environ_proxies(client.meta.endpoint_url):
         return client
     session = botocore.session.get_session()
+    config: Any = client.meta.config  # botocore sets what it was given by name
     return DirectDynamoDB(
         credentials=session.get_credentials(),
         signer=Signer.of(client.meta.endpoint_url, region=client.meta.region_name),
-        user_agent=client.meta.config.user_agent,  # type: ignore[attr-defined] # botocore sets it by name
+        user_agent=config.user_agent,
         pool=_pool(
             client.meta.endpoint_url,
-            config=client.meta.config,
-            connections=min(connections, _MOST_CONNECTIONS),
+            config=config,
+            connections=connections if for_callers else min(connections, _MOST_RUNS_CONNECTIONS),
+            is_bound=not for_callers,
             authorities=session.get_config_variable("ca_bundle"),
         ),
-        waits=client.meta.config.read_timeout,  # type: ignore[attr-defined]
+        waits=config.read_timeout,
+        tries=config.retries["total_max_attempts"],
     )
 
 
@@ -62,7 +76,7 @@ class DirectDynamoDB:
     """The calls of boto3's client that the store of jobs makes: same parameters, answers, errors.
 
     Raises ClientError, NoCredentialsError, and urllib3's errors where the store is not reached.
-    `waits` is how many seconds a call waits for its turn.
+    `waits` is how many seconds a call waits for its turn, `tries` how often one is made at most.
     """
 
     credentials: Credentials | None
@@ -70,6 +84,7 @@ class DirectDynamoDB:
     user_agent: str
     pool: urllib3.HTTPConnectionPool
     waits: float
+    tries: int
 
     def get_item(self, **parameters: object) -> dict[str, Any]:
         """Read an item."""
@@ -92,10 +107,20 @@ class DirectDynamoDB:
         self.pool.close()
 
     def _call(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+        body = json.dumps(parameters, separators=(",", ":")).encode()
+        for _ in range(self.tries - 1):
+            try:
+                return self._try(operation, body)
+            except (ClientError, *UNREACHABLE) as error:
+                if isinstance(error, ClientError) and not is_passing(error):
+                    raise
+            time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
+        return self._try(operation, body)
+
+    def _try(self, operation: str, body: bytes) -> dict[str, Any]:
         if self.credentials is None:
             raise NoCredentialsError
         keys = self.credentials.get_frozen_credentials()  # botocore renews those that run out
-        body = json.dumps(parameters, separators=(",", ":")).encode()
         signed = self.signer.headers(operation, body, keys=keys, now=datetime.now(UTC))
         answer = self.pool.urlopen(
             "POST",
@@ -110,7 +135,10 @@ class DirectDynamoDB:
             raise HTTPClientError(error="the answer is not as it was sent")
         if answer.status != HTTPStatus.OK:
             raise _refusal(operation, answer)
-        read: dict[str, Any] = json.loads(answer.data)
+        try:
+            read: dict[str, Any] = json.loads(answer.data)
+        except ValueError as error:
+            raise HTTPClientError(error="the answer is not DynamoDB's") from error
         return read
 
 
@@ -134,17 +162,21 @@ def _refusal(operation: str, answer: urllib3.BaseHTTPResponse) -> ClientError:
 
 
 def _pool(
-    endpoint: str, *, config: Config, connections: int, authorities: str | None
+    endpoint: str,
+    *,
+    config: Any,  # noqa: ANN401 - botocore's, which has what it was given by name
+    connections: int,
+    is_bound: bool,
+    authorities: str | None,
 ) -> urllib3.HTTPConnectionPool:
-    """Make the connections as botocore would; who finds all in use waits for one."""
-    made: Any = config  # botocore sets what it was given by name
+    """Make the connections as botocore would; where they are bound, who finds none waits."""
     options: dict[str, Any] = {
         "maxsize": connections,
-        "block": True,
-        "timeout": urllib3.Timeout(connect=made.connect_timeout, read=made.read_timeout),
+        "block": is_bound,
+        "timeout": urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout),
         "socket_options": [
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(made.tcp_keepalive)),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(config.tcp_keepalive)),
         ],
     }
     if urlsplit(endpoint).scheme == "https":

@@ -42,6 +42,7 @@ class Store:
     """A store that gives one answer to all, once `goes_on` is set, and remembers who asked."""
 
     status: int = 200
+    first_status: int | None = None  # of the first answer, where it differs
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     goes_on: threading.Event = field(default_factory=threading.Event)
@@ -68,7 +69,8 @@ class Store:
                 store.goes_on.wait(10)
                 with store.lock:
                     store.at_once -= 1
-                self.send_response(store.status)
+                is_first = len(store.asked) == 1
+                self.send_response((is_first and store.first_status) or store.status)
                 for name, value in store.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(store.body)))
@@ -81,20 +83,20 @@ class Store:
         return Handler
 
 
-def of(address: str, **environ: str) -> DirectDynamoDB:
-    """Connect as a worker does whose environment names this address."""
+def of(address: str, *, for_callers: bool = False, **environ: str) -> DirectDynamoDB:
+    """Connect as a worker or web does whose environment names this address."""
     named = {**KEYS, "AWS_ENDPOINT_URL_DYNAMODB": address, **environ}
     with environ_of({name: value for name, value in named.items() if value}):
-        client = connect_direct(connections=AT_ONCE)
+        client = connect_direct(connections=AT_ONCE, for_callers=for_callers)
     assert isinstance(client, DirectDynamoDB)
     return client
 
 
 @contextmanager
-def asking(store: Store, **environ: str) -> Iterator[DirectDynamoDB]:
+def asking(store: Store, *, for_callers: bool = False, **environ: str) -> Iterator[DirectDynamoDB]:
     store.goes_on.set()
     with store.serving() as address:
-        client = of(address, **environ)
+        client = of(address, for_callers=for_callers, **environ)
         yield client
         client.close()
 
@@ -222,7 +224,7 @@ def test_who_has_no_keys_is_told_so(tmp_path_factory: pytest.TempPathFactory) ->
     }
 
     with pytest.raises(Misconfigured), translating("store"):
-        of("http://127.0.0.1:1", **environ).get_item(TableName="t")
+        of("http://127.0.0.1:1", for_callers=False, **environ).get_item(TableName="t")
 
 
 def test_a_call_is_made_once() -> None:
@@ -232,6 +234,52 @@ def test_a_call_is_made_once() -> None:
         client.get_item(TableName="t")
 
     assert len(store.asked) == 1
+
+
+def test_a_callers_call_is_made_twice_where_the_store_is_busy() -> None:
+    store = Store(status=503)
+
+    with asking(store, for_callers=True) as client, pytest.raises(ClientError):
+        client.get_item(TableName="t")
+
+    assert len(store.asked) == 2
+
+
+def test_a_callers_call_is_answered_by_a_store_that_is_there_again() -> None:
+    store = Store(first_status=500)
+
+    with asking(store, for_callers=True) as client:
+        assert client.get_item(TableName="t") == {}
+
+    assert len(store.asked) == 2
+
+
+def test_a_callers_call_that_is_refused_is_made_once() -> None:
+    store = Store(status=400, body=json.dumps({"__type": f"x#{REFUSED}"}).encode())
+
+    with asking(store, for_callers=True) as client, pytest.raises(ClientError):
+        client.put_item(TableName="t")
+
+    assert len(store.asked) == 1
+
+
+def test_an_answer_that_is_no_json_is_not_dynamodbs() -> None:
+    store = Store(body=b"<html>Welcome to the hotel</html>")
+
+    with asking(store) as client, pytest.raises(Unavailable), translating("store"):
+        client.get_item(TableName="t")
+
+
+def test_a_caller_who_finds_all_connections_in_use_opens_another() -> None:
+    store = Store()
+    with store.serving() as address, ThreadPoolExecutor(AT_ONCE + 3) as pool:
+        client = of(address, for_callers=True)
+        calls = [pool.submit(client.get_item, TableName="t") for _ in range(AT_ONCE + 3)]
+        wait_until(lambda: store.at_once == AT_ONCE + 3, "all are asking")
+        store.goes_on.set()
+
+        assert [call.result(30) for call in calls] == [{}] * (AT_ONCE + 3)
+        client.close()
 
 
 def test_who_finds_all_connections_in_use_waits_for_one() -> None:
@@ -259,6 +307,7 @@ def test_who_waits_in_vain_for_a_connection_is_told_that_the_store_is_away() -> 
                 client.pool.host, client.pool.port, maxsize=1, block=True
             ),
             waits=0.05,
+            tries=1,
         )
         first = pool.submit(hurried.get_item, TableName="t")
         wait_until(lambda: store.asked, "the first has the connection")
