@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from web.parts import WebLog
 
 CHECK_SECONDS = 2.0
+# The parts without which no request is answered (docs/decisions/0054-ready-is-what-can-serve.md).
+NEEDED_BY_ALL = frozenset({"store"})
 
 
 class PartState(StrEnum):

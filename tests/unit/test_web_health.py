@@ -56,6 +56,22 @@ def test_a_part_that_is_away_is_named_without_its_secrets() -> None:
     assert "hunter2" not in response.text
 
 
+@pytest.mark.parametrize("part", ["objects", "events"])
+def test_a_part_that_only_some_requests_need_is_told_and_takes_nobody_out_of_service(
+    part: str,
+) -> None:
+    checks = dict.fromkeys(("store", "objects", "events"), lambda: None)
+    world = World(readiness={**checks, part: _away})
+
+    response = world.client.get("/readyz")
+
+    assert response.status_code == 200
+    assert response.get_json() == {
+        "status": "degraded",
+        "parts": {**dict.fromkeys(checks, "ready"), part: "unavailable"},
+    }
+
+
 def test_a_part_that_does_not_answer_holds_up_neither_the_answer_nor_the_others() -> None:
     release, calls = threading.Event(), []
 
