@@ -28,7 +28,7 @@ from workers.drain_listener import DrainListener
 from workers.fenced_listener import FencedListener
 from workers.leases import RenewingLeases
 from workers.messenger import Messenger
-from workers.start import open_tracer_or_exit, start_or_exit
+from workers.start import open_tracer_or_exit, refuse_arguments, start_or_exit
 from workers.tasks import register_tasks
 from workers.timers import Timers
 from workers.turnstile import Turnstile
@@ -38,6 +38,7 @@ _INTAKE_THREADS = 8  # they only bring tasks in; jobs run behind the turnstile
 
 def main() -> None:
     """Run a worker until SIGTERM."""
+    refuse_arguments("workers.worker_entry")
     # As root in a container it says so in eight lines; the image is where that is decided.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     settings, metrics = start_or_exit("worker", check=check_all_resources)
