@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,16 @@ import pytest
 from adapters.checks_processes import look_at_web
 from jobs.checkup import State
 from tests.faults.proxy import DYNAMODB, S3, FaultProxy, Mode, Rule
-from tests.stack import LocalStack, RedisServer, answers, http, wait_until
+from tests.free_ports import free_base
+from tests.stack import (
+    LocalStack,
+    Program,
+    RedisServer,
+    answers,
+    clean_environ,
+    http,
+    wait_until,
+)
 from tests.web_by_itself import WebByItself
 
 if TYPE_CHECKING:
@@ -89,3 +100,28 @@ def test_web_leaves_service_while_its_store_is_away_and_comes_back(
 
     assert (without_objects[0], without_objects[1]["status"], accepted) == (200, "degraded", 202)
     assert (without_store[0], without_store[1]["status"]) == (503, "not_ready")
+
+
+def test_web_says_at_its_start_that_a_table_is_missing(stack: LocalStack, tmp_path: Path) -> None:
+    environ = {
+        **clean_environ(),
+        **stack.environ,
+        "PORT": str(free_base(1)),
+        "LONGHAUL_TABLE": "Elsewhere",
+        "LONGHAUL_LOG_FORMAT": "json",
+    }
+    program = Program(
+        (sys.executable, "-m", "web.serve"), environ=environ, log=tmp_path / "web.log"
+    )
+    try:
+        program.wait_for(lambda: "started_without" in program.output, "it is told")
+        answer = http.get(f"http://127.0.0.1:{environ['PORT']}/readyz", timeout=30)
+    finally:
+        program.stop()
+
+    assert answer.status_code == 503
+    [line] = [line for line in program.output.splitlines() if "started_without" in line]
+    told = json.loads(line)
+    assert (told["level"], told["role"], told["part"]) == ("warning", "web", "store")
+    assert told["reason"].startswith("there is no table Elsewhere: ")
+    assert "longhaul bootstrap" in told["reason"]
