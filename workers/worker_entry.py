@@ -72,7 +72,9 @@ def main() -> None:
     worker_shutting_down.connect(drain.begin, weak=False)
     take_celerys_words(get_urgent_log())
     room = settings.worker_concurrency
-    metrics.watch_worker(lambda: WorkerStanding(running=turnstile.running, room=room))
+    metrics.watch_worker(
+        lambda: WorkerStanding(running=turnstile.running, room=room, at_risk=len(parts.at_risk))
+    )
     DrainListener(source=open_drain_source(settings), log=log).start()
     turnstile.start()
     log.info("worker_started", worker=parts.worker, concurrency=settings.worker_concurrency)
