@@ -75,6 +75,13 @@ def test_a_doctor_says_it_and_looks_no_further() -> None:
     assert "hunter2" not in done.stdout
 
 
+def test_the_stand_ins_take_no_argument_that_they_do_not_know() -> None:
+    done = run((sys.executable, "-m", "deploy.local", "may-strat"))
+
+    assert done.returncode == 2
+    assert "not 'may-strat'" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
