@@ -99,11 +99,14 @@ def look_at_web(url: str, *, is_named: bool) -> Callable[[], Iterator[Finding]]:
             else:
                 yield warn("web", told, "say where it is: --url, or LONGHAUL_URL")
             return
-        if answer.status == 200:  # noqa: PLR2004 - HTTP's OK
-            yield ok("web", f"{url} is ready")
+        advice = "mend what is away from it; what it rests on is looked at from here, too"
+        away = _away(answer.data)
+        if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+            yield fail("web", f"{url}/readyz answers {answer.status}{away}", advice)
+        elif away:
+            yield warn("web", f"{url} takes requests{away}", advice)
         else:
-            advice = "mend what is away from it; what it rests on is looked at from here, too"
-            yield fail("web", f"{url}/readyz answers {answer.status}{_away(answer.data)}", advice)
+            yield ok("web", f"{url} is ready")
 
     return look
 

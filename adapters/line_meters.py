@@ -31,7 +31,6 @@ _ENDED = tuple(status for status in JobStatus if status.is_terminal)
 # Warnings that wake somebody (deploy/observability/alerts.yml). They are told as 0 from the start:
 # Prometheus sees no increase in a series that begins with its first warning.
 WAKING = (
-    "answer_not_kept",
     "call_waits",
     "census_waits",
     "claim_waits",

@@ -2,7 +2,8 @@
 
 Where AWS's parts are and who we are to them is boto3's own environment (`AWS_REGION`,
 `AWS_ENDPOINT_URL_DYNAMODB`, credentials). A variable that starts with LONGHAUL_ and stands neither
-here nor among the stand-ins' own is a mistake, and is refused.
+here nor among the stand-ins' own is a mistake, and is refused; so is one that is almost called as
+one that is read (adapters/shared_names.py, adapters/trace_settings.py).
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from adapters.metrics_ports import MOST_PORTS_ON
+from adapters.redis_url import problem_with_redis_url
 from adapters.safe_url import is_safe_url
 from adapters.setting_words import allowed, explain, explain_together, nearest
+from adapters.shared_names import problems_with_shared_names
 from adapters.topics import problem_with_template
 from adapters.trace_settings import TraceSettings, mistyped_names
 from jobs.delivery import SCHEDULE
@@ -53,9 +56,6 @@ STAND_INS_OWN = frozenset(
 )
 _USER = re.compile(r"[A-Za-z0-9._@-]+")
 _KEY = re.compile(r"[!-+\--~]{16,}")  # visible, and no comma
-_REDIS = (
-    r"^(rediss?://([^/?#@]*@)?(\[[0-9a-fA-F:]+\]|[^/?#:@]*)(:\d{1,5})?(/\d*)?(\?.*)?|unix://.+)$"
-)
 _NEVER = -1  # Lambda's way to say that no record is too old
 _OLDEST_SECONDS = 7 * 86_400  # Lambda's most
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
@@ -87,11 +87,7 @@ class Settings(TraceSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    redis_url: str = Field(
-        validation_alias="REDIS_URL",
-        pattern=_REDIS,
-        description="redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path",
-    )
+    redis_url: str = Field(validation_alias="REDIS_URL")
     table: str = Field(
         default="LLM_Jobs",
         pattern=r"^[A-Za-z0-9_.-]{3,200}$",
@@ -183,6 +179,13 @@ class Settings(TraceSettings):
 
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, value: str) -> str:
+        if (problem := problem_with_redis_url(value)) is not None:
+            raise ValueError(problem)
+        return value
 
     @field_validator("host", "metrics_host")
     @classmethod
@@ -393,7 +396,8 @@ class Settings(TraceSettings):
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings out of the process's environment.
 
-    `environ` is only looked at for names nobody knows; values are pydantic-settings' to read.
+    `environ` is only looked at for names that nobody knows or that are not Longhaul's alone; values
+    of its own are pydantic-settings' to read.
     Raises Misconfigured with a line for each thing that is wrong, naming the variable.
     """
     ours = {_variable(name) for name in Settings.model_fields}
@@ -407,6 +411,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         f"{name}: no such setting of OpenTelemetry's{_meant(meant)}"
         for name, meant in mistyped_names(environ).items()
     ]
+    wrong += problems_with_shared_names(environ)
     try:
         settings = Settings()  # type: ignore[call-arg] # the environment names them
     except ValidationError as error:

@@ -34,10 +34,11 @@ class FeedStanding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerStanding:
-    """How many jobs run in a worker, of how many that may."""
+    """How many jobs run in a worker, of how many that may; `at_risk` answers are here alone."""
 
     running: int
     room: int
+    at_risk: int
 
 
 class FeedGauges:
@@ -73,6 +74,11 @@ class WorkerGauges:
         seen = self._look()
         yield _gauge("worker_running_jobs", "Jobs that run in this worker", seen.running)
         yield _gauge("worker_room", "Jobs that may run in this worker at once", seen.room)
+        yield _gauge(
+            "worker_answers_at_risk",
+            "Paid answers that are in this worker's memory only",
+            seen.at_risk,
+        )
 
 
 def _open_jobs(census: Census | None) -> Iterator[Metric]:

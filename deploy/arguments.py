@@ -40,6 +40,7 @@ def add_command(commands: Commands, name: str, told: str) -> argparse.ArgumentPa
         help=told,
         description=f"{told[0].upper()}{told[1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.epilog = (
         "Where everything is, the environment says\n"

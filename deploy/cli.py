@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="longhaul",
         description="Operate Longhaul. Where everything is, the environment says.",
+        allow_abbrev=False,
     )
     add_commands(parser.add_subparsers(metavar="COMMAND", required=True))
     options = parser.parse_args(arguments)

@@ -14,7 +14,7 @@ from jobs.trace import TraceId
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from jobs.job import JobId
+    from jobs.job import ClaimToken, JobId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +73,25 @@ def _text_in(fields: Mapping[str, object], name: str) -> str | None:
 def _trace_id_in(fields: Mapping[str, object]) -> TraceId | None:
     text = _text_in(fields, "trace_id")
     return None if text is None else TraceId(text)
+
+
+class AtRisk:
+    """The claims whose paid answer is in this process's memory only, at this moment."""
+
+    def __init__(self) -> None:
+        self._claims: set[ClaimToken] = set()  # adding and discarding are atomic
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._claims)
+
+    def add(self, claim: ClaimToken) -> None:
+        """Note that neither store takes the claim's answer."""
+        self._claims.add(claim)
+
+    def discard(self, claim: ClaimToken) -> None:
+        """Note that it is kept or written, or that its run is over."""
+        self._claims.discard(claim)
 
 
 class KeptAnswers(Protocol):

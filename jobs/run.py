@@ -75,6 +75,8 @@ def run_claim(claim: Claim, span: Span, parts: RunParts) -> Job:
         except ClaimLost:
             keep_partial(run)
             raise
+        finally:
+            parts.at_risk.discard(claim.token)
     tell_outcome(span, outcome)
     run.narrator.announce(outcome)
     run.let_go()

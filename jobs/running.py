@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from jobs.answer import AtRisk
 from jobs.errors import Misconfigured, Unavailable
 from jobs.narrate import Mute, Narrator
 from jobs.patience import patiently
@@ -43,7 +44,8 @@ T = TypeVar("T")
 class RunParts:
     """What running needs, the same for all jobs of a process.
 
-    `patience` is how long to wait for a store that is away, with a paid answer in hand.
+    `patience` is how long to wait for a store that is away, with a paid answer in hand; `at_risk`
+    has those that could not be kept meanwhile.
     """
 
     store: JobStore
@@ -62,6 +64,7 @@ class RunParts:
     inline_result_bytes: int
     documents: DocumentParts
     tracer: Tracer = UNTRACED
+    at_risk: AtRisk = field(default_factory=AtRisk)
 
 
 @dataclass(kw_only=True)
@@ -220,7 +223,9 @@ class Run:
         try:
             self.parts.kept.keep(self.answer)
         except Exception as error:  # noqa: BLE001 - it is still in hand, and tried at the next wait
+            self.parts.at_risk.add(self.claim.token)
             self.parts.log.warning("answer_not_kept", reason=sketch(error), **self.keys)
         else:
             self.is_kept = True
+            self.parts.at_risk.discard(self.claim.token)
             self.parts.log.info("answer_kept", **self.keys)

@@ -16,6 +16,7 @@ from web.app import create_app, hub_of
 from web.limits import Limits
 from web.metrics_routes import MetricsPort
 from web.parts import WebhookTerms, WebLog, WebParts
+from web.readiness import tell_what_is_away
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -27,6 +28,7 @@ def open_app(settings: Settings) -> Flask:
     """Wire the process, and begin to listen to events."""
     metrics = WebMetrics(default_model=settings.default_model)
     configure_logs(settings, measure=metrics.measure)
+    log = cast("WebLog", get_log())  # structlog's has every level
     tracer = open_tracer(settings, "web")
     adapters = open_web_parts(settings, tracer=tracer)
     app = create_app(
@@ -48,7 +50,7 @@ def open_app(settings: Settings) -> Flask:
             clock=adapters.clock,
             chance=adapters.chance,
             readiness=adapters.readiness,
-            log=cast("WebLog", get_log()),  # structlog's has every level
+            log=log,
             default_model=ModelId(settings.default_model),
             max_request_bytes=settings.max_request_bytes,
             url_lifetime=settings.url_lifetime,
@@ -75,6 +77,7 @@ def open_app(settings: Settings) -> Flask:
             app.wsgi_app, port=settings.metrics_port, measures=metrics
         )
     hub_of(app).start()
+    tell_what_is_away(adapters.readiness, log)
     return app
 
 

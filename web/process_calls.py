@@ -25,15 +25,21 @@ READINESS = Call(
     summary="Say whether requests should be sent here",
     answers={
         200: Told(
-            description="every part answers",
+            description="the store answers; `degraded` where another part does not",
             model=ReadinessObject,
-            example={"status": "ready", "parts": {"table": "ready", "redis": "ready"}},
+            example={
+                "status": "degraded",
+                "parts": {"store": "ready", "objects": "ready", "events": "silent"},
+            },
             headers=_KEPT,
         ),
         503: Told(
-            description="a part does not, or the process goes away",
+            description="the store does not answer, or the process goes away",
             model=ReadinessObject,
-            example={"status": "not_ready", "parts": {"table": "ready", "redis": "silent"}},
+            example={
+                "status": "not_ready",
+                "parts": {"store": "silent", "objects": "ready", "events": "ready"},
+            },
             headers=_KEPT,
         ),
     },

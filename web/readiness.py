@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobs.errors import LonghaulError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from web.parts import WebLog
 
 CHECK_SECONDS = 2.0
+# The parts without which no request is answered (docs/decisions/0054-ready-is-what-can-serve.md).
+NEEDED_BY_ALL = frozenset({"store"})
 
 
 class PartState(StrEnum):
@@ -24,6 +27,22 @@ class PartState(StrEnum):
     READY = "ready"
     UNAVAILABLE = "unavailable"
     SILENT = "silent"  # no answer within CHECK_SECONDS
+
+
+def tell_what_is_away(checks: Mapping[str, Callable[[], None]], log: WebLog) -> None:
+    """Warn at once of each part that is not usable as the process begins, beside what it does.
+
+    The process serves all the same, as one whose part goes away later does.
+    """
+
+    def look(name: str, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except LonghaulError as error:
+            log.warning("started_without", role="web", part=name, reason=str(error))
+
+    for name, check in checks.items():
+        spawn(partial(look, name, check))
 
 
 class _Check:

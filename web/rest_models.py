@@ -143,7 +143,10 @@ class Health(Described):
 
 
 class ReadinessObject(Described):
-    """Whether requests should be sent here, and the state of each part."""
+    """Whether requests should be sent here, and the state of each part.
 
-    status: Literal["ready", "not_ready", "draining"]
+    `degraded` is ready, too, though a part that some requests need does not answer.
+    """
+
+    status: Literal["ready", "degraded", "not_ready", "draining"]
     parts: dict[str, PartState]

@@ -50,6 +50,10 @@ def make_celery(redis_url: str, *, connections: int) -> Celery:
     celery = Celery("longhaul", set_as_current=False)
     celery.conf.update(
         broker_url=redis_url,
+        # kombu by itself speaks TLS only where the URL has an option of TLS, whatever its scheme.
+        broker_use_ssl=(
+            {"ssl_cert_reqs": "required"} if redis_url.startswith("rediss://") else False
+        ),
         broker_transport="workers.broker:Transport",
         # However long it is away, at the start too: the jobs that run need no broker.
         broker_connection_max_retries=None,

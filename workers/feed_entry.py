@@ -23,7 +23,7 @@ from workers.feed import Feed, FeedParts
 from workers.gatherer import Gatherer
 from workers.late_word import LateWord
 from workers.shard_keeper import ShardKeeper
-from workers.start import open_tracer_or_exit, start_or_exit
+from workers.start import open_tracer_or_exit, refuse_arguments, start_or_exit
 from workers.sweep_lease import SweepLease
 from workers.sweeper import CensusTerms, Sweeper
 from workers.timers import Timers
@@ -47,6 +47,7 @@ class Queues:
 
 def main() -> None:
     """Run feed and sweeper until SIGTERM."""
+    refuse_arguments("workers.feed_entry")
     settings, metrics = start_or_exit("feed")
     adapters = open_feed_parts(settings)
     celery = make_celery(settings.redis_url, connections=10)

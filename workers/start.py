@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -39,6 +40,15 @@ def start_or_exit(
     except LonghaulError as error:
         get_log().warning("started_without", role=role, reason=str(error))
     return settings, metrics
+
+
+def refuse_arguments(module: str) -> None:
+    """End with the usage where the command line has more than the process's name."""
+    argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description="The environment says all that it needs: docs/operations.md.",
+        allow_abbrev=False,
+    ).parse_args()
 
 
 def open_tracer_or_exit(settings: Settings, role: str) -> Tracer:

@@ -29,7 +29,7 @@ from workers.drain_listener import DrainListener
 from workers.fenced_listener import FencedListener
 from workers.leases import RenewingLeases
 from workers.messenger import Messenger
-from workers.start import open_tracer_or_exit, start_or_exit
+from workers.start import open_tracer_or_exit, refuse_arguments, start_or_exit
 from workers.tasks import register_tasks
 from workers.timers import Timers
 from workers.turnstile import Turnstile
@@ -39,6 +39,7 @@ _INTAKE_THREADS = 8  # they only bring tasks in; jobs run behind the turnstile
 
 def main() -> None:
     """Run a worker until SIGTERM."""
+    refuse_arguments("workers.worker_entry")
     # As root in a container it says so in eight lines; the image is where that is decided.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     settings, metrics = start_or_exit("worker", check=check_all_resources)
@@ -73,7 +74,9 @@ def main() -> None:
     worker_ready.connect(_keep_what_is_loaded, weak=False)
     take_celerys_words(log, get_urgent_log(), redis_url=settings.redis_url)
     room = settings.worker_concurrency
-    metrics.watch_worker(lambda: WorkerStanding(running=turnstile.running, room=room))
+    metrics.watch_worker(
+        lambda: WorkerStanding(running=turnstile.running, room=room, at_risk=len(parts.at_risk))
+    )
     DrainListener(source=open_drain_source(settings), log=log).start()
     turnstile.start()
     log.info("worker_started", worker=parts.worker, concurrency=settings.worker_concurrency)

@@ -1,8 +1,9 @@
 """`python -m deploy.local`: the local stand-ins, from start to stop. The Procfile's `local`.
 
-Exit code 0 after SIGTERM, SIGINT or SIGHUP, 1 if the stand-ins cannot run. `may-start` starts
-nothing and says whether they could: 0, or 2 and why not (`make run` asks it first). Only the
-standard library is loaded before the lock is taken: `attach` waits for that lock for seconds only.
+Exit code 0 after SIGTERM, SIGINT or SIGHUP, 1 if the stand-ins cannot run, 2 for an argument that
+nobody knows. `may-start` starts nothing and says whether they could: 0, or 2 and why not (`make
+run` asks it first). Only the standard library is loaded before the lock is taken: `attach` waits
+for that lock for seconds only.
 """
 
 import os
@@ -38,6 +39,9 @@ def main() -> int:
     environ = dict(os.environ)
     if sys.argv[1:] == ["may-start"]:
         return may_start(environ)
+    if sys.argv[1:]:
+        say(f"local: may-start is its only argument, not {' '.join(sys.argv[1:])!r}")
+        return 2
     signals = StopSignals()
     signals.block()
     try:

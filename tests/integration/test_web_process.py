@@ -461,6 +461,9 @@ def test_the_real_entry_comes_up_under_gunicorn_with_every_part_away(tmp_path: P
         try:
             program.wait_for(lambda: _is_alive(http), "the entry answers")
 
+            program.wait_for(
+                lambda: program.output.count('"started_without"') == 3, "each part is told of"
+            )
             ready = http.get("/readyz")
             submit = http.post("/v1/jobs", json={"prompt": "x"})
         finally:

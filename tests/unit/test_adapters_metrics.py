@@ -209,7 +209,7 @@ def test_lines_under_the_level_that_is_shown_are_counted_all_the_same(
 def test_a_worker_tells_how_it_stands_until_it_stops() -> None:
     port = free_base(1)
     metrics = ServedMetrics(default_model=MODEL, host="127.0.0.1", port=port)
-    metrics.watch_worker(lambda: WorkerStanding(running=3, room=400))
+    metrics.watch_worker(lambda: WorkerStanding(running=3, room=400, at_risk=2))
 
     stop = metrics.serve()
     seen = Scrape.at(port)
@@ -217,6 +217,7 @@ def test_a_worker_tells_how_it_stands_until_it_stops() -> None:
 
     assert seen.value("longhaul_worker_running_jobs") == 3
     assert seen.value("longhaul_worker_room") == 400
+    assert seen.value("longhaul_worker_answers_at_risk") == 2
     assert seen.value("process_resident_memory_bytes") > 0
     check_port("metrics", "127.0.0.1", port)
 

@@ -143,7 +143,7 @@ def test_no_list_of_commands_has_one_that_nobody_types(
     assert ("--failed-since" in told) == (words != "nothing" and (has_client or words != "--help"))
 
 
-@pytest.mark.parametrize("option", ["--failed-since", "--failed-since=2h", "--fail"])
+@pytest.mark.parametrize("option", ["--failed-since", "--failed-since=2h"])
 @pytest.mark.usefixtures("has_client")
 def test_the_plural_of_redrive_is_meant_by_its_option_however_it_is_written(
     option: str, capsys: pytest.CaptureFixture[str]
@@ -151,6 +151,16 @@ def test_the_plural_of_redrive_is_meant_by_its_option_however_it_is_written(
     status, told = told_of(f"redrive {option} --help", capsys)
 
     assert status == (0 if "=" in option else 2)
+    assert "longhaul redrive [-h] --failed-since TIME" in told
+
+
+@pytest.mark.usefixtures("has_client")
+def test_half_of_the_plurals_option_is_refused_with_the_plurals_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, told = told_of("redrive --fail 2h", capsys)
+
+    assert status == 2
     assert "longhaul redrive [-h] --failed-since TIME" in told
 
 
@@ -170,6 +180,8 @@ def test_the_plural_of_redrive_is_meant_by_its_option_however_it_is_written(
         "feed rejected --limit x",
         "keys create --user ada --expires-in 1y",
         "doctor --role boss",
+        "doctor --rol worker",
+        "redrive --failed-since 2h --dry",
     ],
 )
 @pytest.mark.usefixtures("has_client")

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jobs.answer import KeptAnswers, PaidAnswer
+    from jobs.claim import Claim
+    from jobs.outcome import Outcome
     from jobs.running import RunParts
 
 TEXT = "Hello, world"
@@ -321,6 +323,47 @@ def test_a_place_that_breaks_costs_nothing_but_the_keeping() -> None:
 
     assert job.status is JobStatus.COMPLETED
     assert log_of(parts).count("answer_not_kept") == 2
+
+
+class Watched(ShakyJobStore):
+    """A store that is away four times, and notes what is at risk whenever it is to settle."""
+
+    def __init__(self) -> None:
+        super().__init__(settle=[store_away()] * 4)
+        self.parts: RunParts | None = None
+        self.seen: list[int] = []
+
+    def settle(self, claim: Claim, outcome: Outcome) -> Job:
+        assert self.parts is not None
+        self.seen.append(len(self.parts.at_risk))
+        return super().settle(claim, outcome)
+
+
+@pytest.mark.parametrize(
+    ("failures", "at_risk"), [(99, [0, 1, 1, 1, 1]), (2, [0, 1, 1, 0, 0]), (0, [0, 0, 0, 0, 0])]
+)
+def test_an_answer_is_at_risk_from_where_nobody_keeps_it_until_it_is_kept_or_written(
+    failures: int, at_risk: list[int]
+) -> None:
+    store = Watched()
+    store.add(a_job())
+    kept = kept_in(ShakyObjectStore(put=[objects_away()] * failures))
+    parts = store.parts = run_parts(store=store, kept=kept)
+
+    run_by(parts)
+
+    assert store.seen == at_risk
+    assert len(parts.at_risk) == 0
+
+
+@pytest.mark.parametrize("kept_at_last", [True, False])
+def test_an_answer_whose_worker_gives_up_is_at_risk_no_more(*, kept_at_last: bool) -> None:
+    put = [objects_away()] * (3 if kept_at_last else 99)
+
+    dead = a_worker_that_dies_with_its_answer(kept=kept_in(ShakyObjectStore(put=put)))
+
+    assert log_of(dead).count("answer_not_kept") >= 3
+    assert len(dead.at_risk) == 0
 
 
 def test_a_place_that_cannot_forget_does_not_hold_up_the_end() -> None:

@@ -16,6 +16,7 @@ from adapters.metrics_ports import PORTS_ON
 from adapters.settings import CLIENTS_OWN, STAND_INS_OWN, Settings, read_settings
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.start import PROCESSES
+from jobs.errors import Unavailable
 from tests.cloudformation import Template, read_template
 from tests.dockerfile import environment_of, only, read_stages, version
 from tests.manifests import KUBERNETES, OVERLAYS, VARIANT, bytes_of, render, render_folder
@@ -158,6 +159,21 @@ def test_web_is_asked_whether_it_serves_and_lives(overlay: str) -> None:
     served = {route.path for route in routes_of(World().app) if route.scope is None}
     assert {one["path"] for one in paths.values()} <= served
     assert probes["readinessProbe"]["timeoutSeconds"] > 2, "readiness takes its two seconds"
+
+
+def test_no_probe_takes_web_out_while_it_can_accept_jobs(overlay: str) -> None:
+    world = World(readiness={"store": lambda: None, "objects": _away, "events": _away})
+
+    answers = [
+        world.client.get(probe["httpGet"]["path"]).status_code
+        for probe in pods(overlay)["web"].probes.values()
+    ]
+
+    assert answers == [200, 200, 200]
+
+
+def _away() -> None:
+    raise Unavailable("events", "Redis does not answer")
 
 
 @pytest.mark.parametrize("process", ["worker", "feed"])

@@ -7,14 +7,19 @@ import threading
 import pytest
 from werkzeug.datastructures import Headers
 
-from jobs.errors import Unavailable
+from jobs.errors import Misconfigured, Unavailable
+from tests.stack import wait_until
 from tests.web_world import ADA, WebRecordingLog, World
 from web.caller import is_own_origin
-from web.readiness import PartState, Readiness
+from web.readiness import PartState, Readiness, tell_what_is_away
 
 
 def _away() -> None:
     raise Unavailable("store", "no route to 10.0.0.7 with password hunter2")
+
+
+def _missing() -> None:
+    raise Misconfigured("there is no table Jobs: bootstrap")
 
 
 def _broken() -> None:
@@ -56,6 +61,22 @@ def test_a_part_that_is_away_is_named_without_its_secrets() -> None:
     assert "hunter2" not in response.text
 
 
+@pytest.mark.parametrize("part", ["objects", "events"])
+def test_a_part_that_only_some_requests_need_is_told_and_takes_nobody_out_of_service(
+    part: str,
+) -> None:
+    checks = dict.fromkeys(("store", "objects", "events"), lambda: None)
+    world = World(readiness={**checks, part: _away})
+
+    response = world.client.get("/readyz")
+
+    assert response.status_code == 200
+    assert response.get_json() == {
+        "status": "degraded",
+        "parts": {**dict.fromkeys(checks, "ready"), part: "unavailable"},
+    }
+
+
 def test_a_part_that_does_not_answer_holds_up_neither_the_answer_nor_the_others() -> None:
     release, calls = threading.Event(), []
 
@@ -71,6 +92,22 @@ def test_a_part_that_does_not_answer_holds_up_neither_the_answer_nor_the_others(
 
     assert states == [{"store": PartState.SILENT, "events": PartState.READY}] * 3
     assert len(calls) == 1
+
+
+def test_what_is_away_at_the_start_is_told_by_its_part_and_holds_up_nothing() -> None:
+    release, log = threading.Event(), WebRecordingLog()
+    checks = {"store": _missing, "objects": lambda: release.wait(60), "events": _away}
+
+    tell_what_is_away(checks, log)  # type: ignore[arg-type] # what wait gives is dropped
+    wait_until(lambda: len(log.lines) == 2, "both are told")
+    release.set()
+
+    assert {(line.level, line.event, line.keys["role"]) for line in log.lines} == {
+        ("warning", "started_without", "web")
+    }
+    told = {line.keys["part"]: line.keys["reason"] for line in log.lines}
+    assert set(told) == {"store", "events"}
+    assert told["store"] == "there is no table Jobs: bootstrap"
 
 
 def test_parts_are_asked_at_the_same_time() -> None:

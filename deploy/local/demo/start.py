@@ -71,9 +71,11 @@ def stores_are_made(data_dir: Path) -> bool:
 
 
 def answers_ready(address: str) -> bool:
-    """Tell whether GET /readyz is 200."""
+    """Tell whether GET /readyz says that every part is ready."""
     answer = ask_readyz(address)
-    return answer is not None and answer.status_code == HTTPStatus.OK
+    if answer is None or answer.status_code != HTTPStatus.OK:
+        return False
+    return all(state == "ready" for state in answer.json()["parts"].values())
 
 
 def parts_not_ready(address: str) -> str:

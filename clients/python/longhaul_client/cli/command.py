@@ -69,7 +69,7 @@ def main(
 
 
 def _is_plural(named: str, words: Sequence[str]) -> bool:
-    """Tell whether a verb's plural is meant; an option may be cut short, as argparse has it."""
+    """Tell whether a verb's plural is meant; its option cut short is refused with its usage."""
     option = _PLURALS.get(named, "")
     begun = (word.partition("=")[0] for word in words if len(word) > len("--"))
     return any(option.startswith(word) for word in begun)
@@ -88,6 +88,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
         epilog=f"LONGHAUL_URL says where the server is (default {DEFAULT_URL}), and\n"
         f"LONGHAUL_API_KEY who asks.\n\n{MEANINGS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--version", action="version", version=f"longhaul-client {client_version()}"
@@ -121,6 +122,7 @@ def _add(
         description=f"{told[0].upper()}{told[1:]}.",
         epilog=MEANINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     if takes_id:
         parser.add_argument("id", metavar="ID", help="the job's id")
