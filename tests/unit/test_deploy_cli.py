@@ -162,6 +162,7 @@ def test_the_plural_of_redrive_is_meant_by_its_option_however_it_is_written(
         "drain --all --timeout 1e9",
         "drain --all --timeout soon",
         "jobs",
+        "jobs job_1 --stuck",
         "jobs --stuck --older-than 999999d",
         "jobs --stuck --older-than 0s",
         "jobs --stuck --limit 0",
