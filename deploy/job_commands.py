@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters.clock import SystemClock
+from adapters.logs import configure_logs
 from adapters.settings import read_settings
 from adapters.wiring import open_finder, open_redrive_parts, open_workers
 from deploy.arguments import LISTED
@@ -131,6 +132,7 @@ def _lease_end(one: Stuck) -> str | None:
 def redrive_many(options: argparse.Namespace) -> int:
     """Redrive what has failed, of all users."""
     settings = read_settings(os.environ)
+    configure_logs(settings)
     finder = open_finder(settings)
     if options.user is None and not (options.yes or options.dry_run):
         _ask(f"{_cost_of(finder.size())} Go on?")

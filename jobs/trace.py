@@ -41,17 +41,22 @@ class Trace:
 
     @classmethod
     def from_xray(cls, header: str) -> Self | None:
-        """Read `X-Amzn-Trace-Id`; None where it is not one, as its sender's fault costs no job."""
+        """Read `X-Amzn-Trace-Id`; None where it is not one, as its sender's fault costs no job.
+
+        All zeros are none, as W3C says of its own: no tracer takes such an id.
+        """
         fields = dict(
             part.strip().split("=", 1) for part in header.lower().split(";") if "=" in part
         )
-        if not _ROOT.fullmatch(root := fields.get("root", "")):
+        match = _ROOT.fullmatch(root := fields.get("root", ""))
+        if match is None or match[1] + match[2] == _NOTHING:
             return None
         parent = fields.get("parent", "")
+        has_parent = _SPAN.fullmatch(parent) is not None and parent != _NO_SPAN
         sampled = {"1": True, "0": False}.get(fields.get("sampled", ""))
         return cls(
             id=TraceId(root),
-            parent=parent if _SPAN.fullmatch(parent) else None,
+            parent=parent if has_parent else None,
             sampled=sampled,
         )
 

@@ -159,6 +159,31 @@ def test_a_missing_table_is_named(place: LocalStack) -> None:
     assert is_failed(said, f"table {TABLE}_Rejected", "not there", "bootstrap", "TableName")
 
 
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        ("jobs --stuck", ""),
+        ("jobs job_01jz0000000000000000000000", ""),
+        ("redrive --failed-since 1h --yes", ""),
+        ("redrive --failed-since 1h --user ada --yes", ""),
+        ("keys list", "_Keys"),
+        ("feed rejected", "_Rejected"),
+    ],
+)
+def test_a_command_says_which_table_is_missing_as_the_check_does(
+    place: LocalStack, words: str, table: str
+) -> None:
+    missing = {"LONGHAUL_TABLE": "Not_Made"}
+    checked = longhaul(place, "check", **missing).stderr.removeprefix("longhaul check: ")
+
+    done = longhaul(place, *words.split(), **missing)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    told = done.stderr.partition(": ")[2]
+    assert told == checked.replace("Not_Made:", f"Not_Made{table}:")
+    assert told.startswith(f"there is no table Not_Made{table}: ")
+
+
 def test_stores_and_an_issuer_that_do_not_answer_are_named(place: LocalStack) -> None:
     away = "http://127.0.0.1:1"
     said = doctor(
@@ -335,9 +360,14 @@ def test_failed_jobs_are_redriven_together_and_those_of_other_errors_are_not(
     seen = longhaul(place, *terms, "--dry-run")
     assert seen.returncode == 0
     assert [job_id in seen.stdout for job_id in (*failed, other)] == [True, True, False]
-    done = longhaul(place, *terms, "--user", "local", "--yes")
+    in_json = {"LONGHAUL_LOG_FORMAT": "json"}
+    done = longhaul(place, *terms, "--user", "local", "--yes", "--json", **in_json)
 
     assert done.returncode == 0, done.stderr
+    told = [json.loads(line)["told"] for line in done.stdout.splitlines()]
+    assert set(told) == {"redriven"}
+    logged = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert [line["event"] for line in logged] == ["job_redriven"] * len(told)
     assert [job_id in done.stdout for job_id in (*failed, other)] == [True, True, False]
     for job_id in failed:
         wait_until(lambda job_id=job_id: len(place.model_calls(job_id)) == 2, "the second round")  # type: ignore[misc] # mypy infers no lambda with a default

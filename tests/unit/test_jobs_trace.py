@@ -16,13 +16,16 @@ def hex_of(digits: int) -> st.SearchStrategy[str]:
     return st.text("0123456789abcdef", min_size=digits, max_size=digits)
 
 
+def is_an_id(digits: str) -> bool:
+    return digits.strip("0") != ""
+
+
 traces = st.builds(
-    lambda epoch, unique, parent, sampled: Trace(
-        id=TraceId(f"1-{epoch}-{unique}"), parent=parent, sampled=sampled
+    lambda digits, parent, sampled: Trace(
+        id=TraceId(f"1-{digits[:8]}-{digits[8:]}"), parent=parent, sampled=sampled
     ),
-    hex_of(8),
-    hex_of(24),
-    st.none() | hex_of(16),
+    hex_of(32).filter(is_an_id),
+    st.none() | hex_of(16).filter(is_an_id),
     st.none() | st.booleans(),
 )
 
@@ -57,8 +60,9 @@ def test_a_sampling_decision_that_is_still_open_stays_open(sampled: str) -> None
     assert Trace.from_xray(f"Root={ROOT};Sampled={sampled}") == Trace(id=TraceId(ROOT))
 
 
-def test_a_parent_that_is_no_span_is_left_out() -> None:
-    assert Trace.from_xray(f"Root={ROOT};Parent=me") == Trace(id=TraceId(ROOT))
+@pytest.mark.parametrize("parent", ["me", "0" * 16, SPAN[1:], f"{SPAN}0"])
+def test_a_parent_that_is_no_span_is_left_out(parent: str) -> None:
+    assert Trace.from_xray(f"Root={ROOT};Parent={parent}") == Trace(id=TraceId(ROOT))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,10 @@ def test_a_parent_that_is_no_span_is_left_out() -> None:
         f"Root={ROOT[:-1]}g",
         f"Root={W3C}",
         f"Root={ROOT},Sampled=1",
+        "Root=1-00000000-000000000000000000000000",
+        f"Root=1-00000000-000000000000000000000000;Parent={SPAN};Sampled=1",
+        f"Root={ROOT} {ROOT}",
+        f"Root=1-{ROOT[2:].replace('-', '')}",
     ],
 )
 def test_what_is_no_xray_header_is_none(header: str) -> None:

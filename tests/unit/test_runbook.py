@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OPERATIONS = (REPO_ROOT / "docs" / "operations.md").read_text()
 WORDS = {
     "CODE": "model_throttled",
-    "ID": "job_01JZ0000000000000000000000",
+    "ID": "job_01jz0000000000000000000000",
     "N": "3",
     "SECONDS": "30",
     "TIME": "2h",
