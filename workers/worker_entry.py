@@ -92,6 +92,7 @@ def main() -> None:
     finally:  # Celery has no tasks any more; the jobs have until the drain hands them over
         messenger.close()
         turnstile.wait_until_empty()
+        drain.end()
         slots.leave()
         log.info("worker_ended", worker=parts.worker)
 
