@@ -8,7 +8,7 @@ can be written. https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NewType, Self
 
 if TYPE_CHECKING:
@@ -41,24 +41,30 @@ class Trace:
 
     @classmethod
     def from_xray(cls, header: str) -> Self | None:
-        """Read `X-Amzn-Trace-Id`; None where it is not one, as its sender's fault costs no job.
-
-        All zeros are none, as W3C says of its own: no tracer takes such an id.
-        """
+        """Read `X-Amzn-Trace-Id`; None where it is not one, as its sender's fault costs no job."""
         fields = dict(
             part.strip().split("=", 1) for part in header.lower().split(";") if "=" in part
         )
-        match = _ROOT.fullmatch(root := fields.get("root", ""))
-        if match is None or match[1] + match[2] == _NOTHING:
+        if not _ROOT.fullmatch(root := fields.get("root", "")):
             return None
         parent = fields.get("parent", "")
-        has_parent = _SPAN.fullmatch(parent) is not None and parent != _NO_SPAN
         sampled = {"1": True, "0": False}.get(fields.get("sampled", ""))
         return cls(
             id=TraceId(root),
-            parent=parent if has_parent else None,
+            parent=parent if _SPAN.fullmatch(parent) else None,
             sampled=sampled,
         )
+
+    @classmethod
+    def from_callers_xray(cls, header: str) -> Self | None:
+        """Read a caller's `X-Amzn-Trace-Id`; zeros name nothing, as W3C says of its own header.
+
+        No tracer takes such an id. Rows and tasks are read as they were written, whatever they say.
+        """
+        trace = cls.from_xray(header)
+        if trace is None or trace.id[2:].replace("-", "") == _NOTHING:
+            return None
+        return replace(trace, parent=None) if trace.parent == _NO_SPAN else trace
 
     @classmethod
     def from_traceparent(cls, header: str) -> Self | None:

@@ -8,6 +8,7 @@ from jobs.trace import Trace, TraceId
 from tests.builders import NOW
 
 ROOT = "1-6922915b-0123456789abcdef01234567"
+NOTHING = "Root=1-00000000-000000000000000000000000"
 SPAN = "53995c3f42cd8ad8"
 W3C = "6922915b0123456789abcdef01234567"
 
@@ -16,16 +17,13 @@ def hex_of(digits: int) -> st.SearchStrategy[str]:
     return st.text("0123456789abcdef", min_size=digits, max_size=digits)
 
 
-def is_an_id(digits: str) -> bool:
-    return digits.strip("0") != ""
-
-
 traces = st.builds(
-    lambda digits, parent, sampled: Trace(
-        id=TraceId(f"1-{digits[:8]}-{digits[8:]}"), parent=parent, sampled=sampled
+    lambda epoch, unique, parent, sampled: Trace(
+        id=TraceId(f"1-{epoch}-{unique}"), parent=parent, sampled=sampled
     ),
-    hex_of(32).filter(is_an_id),
-    st.none() | hex_of(16).filter(is_an_id),
+    hex_of(8),
+    hex_of(24),
+    st.none() | hex_of(16),
     st.none() | st.booleans(),
 )
 
@@ -60,7 +58,22 @@ def test_a_sampling_decision_that_is_still_open_stays_open(sampled: str) -> None
     assert Trace.from_xray(f"Root={ROOT};Sampled={sampled}") == Trace(id=TraceId(ROOT))
 
 
-@pytest.mark.parametrize("parent", ["me", "0" * 16, SPAN[1:], f"{SPAN}0"])
+@pytest.mark.parametrize("header", [NOTHING, f"{NOTHING};Parent={SPAN};Sampled=1", "Root=1"])
+def test_a_caller_who_names_no_trace_but_zeros_names_none(header: str) -> None:
+    assert Trace.from_callers_xray(header) is None
+
+
+def test_a_callers_parent_of_zeros_is_left_out() -> None:
+    read = Trace.from_callers_xray(f"Root={ROOT};Parent={'0' * 16};Sampled=1")
+
+    assert read == Trace(id=TraceId(ROOT), sampled=True)
+
+
+def test_a_row_of_an_older_version_with_zeros_is_read_as_it_was_written() -> None:
+    assert Trace.from_xray(NOTHING) == Trace(id=TraceId(NOTHING.removeprefix("Root=")))
+
+
+@pytest.mark.parametrize("parent", ["me", SPAN[1:], f"{SPAN}0"])
 def test_a_parent_that_is_no_span_is_left_out(parent: str) -> None:
     assert Trace.from_xray(f"Root={ROOT};Parent={parent}") == Trace(id=TraceId(ROOT))
 
@@ -79,8 +92,6 @@ def test_a_parent_that_is_no_span_is_left_out(parent: str) -> None:
         f"Root={ROOT[:-1]}g",
         f"Root={W3C}",
         f"Root={ROOT},Sampled=1",
-        "Root=1-00000000-000000000000000000000000",
-        f"Root=1-00000000-000000000000000000000000;Parent={SPAN};Sampled=1",
         f"Root={ROOT} {ROOT}",
         f"Root=1-{ROOT[2:].replace('-', '')}",
     ],
