@@ -51,6 +51,7 @@ UNREACHABLE = (
     botocore.exceptions.ConnectionError,
     urllib3.exceptions.HTTPError,
 )
+BOOTSTRAP = "run `longhaul bootstrap` with the same environment"
 _SERVER_FAULT = 500
 
 
@@ -65,15 +66,23 @@ def is_passing(error: botocore.exceptions.ClientError) -> bool:
     return code_of(error) in BUSY or status >= _SERVER_FAULT
 
 
+def no_table(table: str) -> Misconfigured:
+    """Say which table is not there; DynamoDB does not."""
+    return Misconfigured(f"there is no table {table}: {BOOTSTRAP}")
+
+
 @contextmanager
-def translating(part: str) -> Iterator[None]:
+def translating(part: str, *, table: str | None = None) -> Iterator[None]:
     """Raise Unavailable or Misconfigured for what AWS or the way to it raises.
 
-    An error that says that we asked for nonsense stays what it is: it is our bug.
+    An error that says that we asked for nonsense stays what it is: it is our bug. `table` is the
+    one that is asked for.
     """
     try:
         yield
     except botocore.exceptions.ClientError as error:
+        if table is not None and code_of(error) == "ResourceNotFoundException":
+            raise no_table(table) from error
         if code_of(error) in _OPERATORS:
             raise Misconfigured(f"{part}: {error}") from error
         if is_passing(error):
@@ -87,13 +96,13 @@ def translating(part: str) -> Iterator[None]:
 
 
 @contextmanager
-def translating_all(part: str) -> Iterator[None]:
+def translating_all(part: str, *, table: str | None = None) -> Iterator[None]:
     """Translate as `translating` does, and what says that we asked for nonsense as Misconfigured.
 
     For the feed's own tables: their readers can do nothing about it but wait and say so.
     """
     try:
-        with translating(part):
+        with translating(part, table=table):
             yield
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         raise Misconfigured(f"{part}: {error}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws import connect_dynamodb, connect_s3
-from adapters.aws_errors import code_of, translating
+from adapters.aws_errors import BOOTSTRAP, code_of, no_table, translating
 from adapters.schema import (
     CORS_ID,
     STREAM_VIEW,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CORSRuleOutputTypeDef, CORSRuleTypeDef
-
-_ADVICE = "run `longhaul bootstrap` with the same environment"
 
 
 def ensure_resources(environ: Mapping[str, str]) -> list[str]:
@@ -67,7 +65,7 @@ def check_objects(s3: S3Client, bucket: str) -> None:
             s3.head_bucket(Bucket=bucket)
         except botocore.exceptions.ClientError as error:
             if code_of(error) in {"404", "NoSuchBucket"}:
-                raise Misconfigured(f"there is no bucket {bucket}: {_ADVICE}") from error
+                raise Misconfigured(f"there is no bucket {bucket}: {BOOTSTRAP}") from error
             if code_of(error) in {"403", "AccessDenied"}:
                 raise Misconfigured(
                     f"bucket {bucket} is not ours to use: check its name and the permissions"
@@ -220,7 +218,7 @@ def check_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> No
             table = dynamodb.describe_table(TableName=name)["Table"]
         except botocore.exceptions.ClientError as error:
             if code_of(error) == "ResourceNotFoundException":
-                raise Misconfigured(f"there is no table {name}: {_ADVICE}") from error
+                raise no_table(name) from error
             raise
     if wrong := _misfits(table, wanted):
         raise Misconfigured(f"table {name} does not fit: {'; '.join(wrong)}")

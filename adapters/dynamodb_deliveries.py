@@ -53,7 +53,7 @@ class DynamoDBDeliveries:
         expires_at = delivery.event.at + self.retention + _LONGEST_WAY
         state = {name: value for name, value in _state(delivery).items() if value is not None}
         item = {**_facts(delivery), **state, TTL_ATTRIBUTE: number(int(expires_at.timestamp()))}
-        with translating_all(_PART), suppressing_refusal():
+        with translating_all(_PART, table=self._table), suppressing_refusal():
             self.client.put_item(
                 TableName=self._table,
                 Item=item,
@@ -68,7 +68,7 @@ class DynamoDBDeliveries:
             ExpressionAttributeValues={":job": text(job_id)},
             ConsistentRead=True,
         )
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             found = [_read(item) for page in pages for item in page["Items"]]
         return sorted(found, key=lambda delivery: (delivery.event.seq, delivery.id))
 
@@ -101,7 +101,7 @@ class DynamoDBDeliveries:
     def replay(self, job_id: JobId, delivery: DeliveryId, now: datetime) -> Delivery:
         """Let a delivery be told again; whoever is trying it is fenced out."""
         while True:
-            with translating_all(_PART):
+            with translating_all(_PART, table=self._table):
                 item = self.client.get_item(
                     TableName=self._table, Key=_key(job_id, delivery), ConsistentRead=True
                 ).get("Item")
@@ -116,7 +116,7 @@ class DynamoDBDeliveries:
         """Find due deliveries, from every shard of the index in turn."""
         found: list[Delivery] = []
         for shard in range(SHARDS):
-            with translating_all(_PART):
+            with translating_all(_PART, table=self._table):
                 answer = self.client.query(
                     TableName=self._table,
                     IndexName=DUE_DELIVERIES,
@@ -175,7 +175,7 @@ class DynamoDBDeliveries:
         token: str | None = None,
     ) -> Item | None:
         """Do one conditional write and give the item; None where it was refused."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             try:
                 answer = self.client.update_item(
                     TableName=self._table,

@@ -40,7 +40,7 @@ class DynamoDBFinder:
 
     def find_open(self, before: datetime, *, now: datetime, limit: int) -> Found:
         """Read the index's entries, then the rows of those whose ids are the oldest."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self.table):
             ids = list(islice(self._open_ids(), MOST_ENTRIES + 1))
         is_whole = len(ids) <= MOST_ENTRIES
         ids = ids[:MOST_ENTRIES]
@@ -50,7 +50,7 @@ class DynamoDBFinder:
         old.sort(key=lambda one: made[one] or now)
         jobs = []
         for job_id in old[: limit * _ROWS_A_JOB]:
-            with translating_all(_PART):
+            with translating_all(_PART, table=self.table):
                 job = read_open(self.client, self.table, job_id)
             if job is not None and job.status in OPEN and accepted_at(job) <= before:
                 jobs.append(job)
@@ -64,7 +64,7 @@ class DynamoDBFinder:
             yield from self._scan(since)
             return
         for job_id in self._failed_of(user):
-            with translating_all(_PART):
+            with translating_all(_PART, table=self.table):
                 row = self.client.get_item(
                     TableName=self.table,
                     Key={"JobId": text(job_id)},
@@ -76,7 +76,7 @@ class DynamoDBFinder:
 
     def size(self) -> Size:
         """Say what DynamoDB counted within the last six hours."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self.table):
             table = self.client.describe_table(TableName=self.table)["Table"]
         return Size(items=table.get("ItemCount", 0), size_bytes=table.get("TableSizeBytes", 0))
 
@@ -96,7 +96,7 @@ class DynamoDBFinder:
             "ScanIndexForward": False,
         }
         while True:
-            with translating_all(_PART):
+            with translating_all(_PART, table=self.table):
                 answer = self.client.query(**query)
             yield from (JobId(item["JobId"]["S"]) for item in answer["Items"])
             if (last := answer.get("LastEvaluatedKey")) is None:
@@ -112,7 +112,7 @@ class DynamoDBFinder:
             "ExpressionAttributeValues": {":since": time(since), **_STATUSES},
         }
         while True:
-            with translating_all(_PART):
+            with translating_all(_PART, table=self.table):
                 answer = self.client.scan(**scan)
             yield from (ended for item in answer["Items"] if (ended := _read(item)) is not None)
             if (last := answer.get("LastEvaluatedKey")) is None:

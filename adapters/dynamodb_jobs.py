@@ -362,7 +362,7 @@ class DynamoDBJobStore:
             )
 
     def _read(self, job_id: JobId) -> Mapping[str, Value]:
-        with translating(_PART):
+        with translating(_PART, table=self.table):
             answer = self.client.get_item(
                 TableName=self.table, Key={"JobId": text(job_id)}, ConsistentRead=True
             )

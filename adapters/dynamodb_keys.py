@@ -35,7 +35,7 @@ class DynamoDBApiKeys:
 
     def add(self, key: ApiKey) -> None:
         """Keep a new key; a prefix that is taken is a fault of chance, and refused."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             self.client.put_item(
                 TableName=self._table,
                 Item=_write(key),
@@ -44,7 +44,7 @@ class DynamoDBApiKeys:
 
     def get(self, prefix: KeyPrefix) -> ApiKey | None:
         """Read a key, with what was written a moment ago."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             item = self.client.get_item(
                 TableName=self._table, Key={"KeyPrefix": text(prefix)}, ConsistentRead=True
             ).get("Item")
@@ -55,7 +55,7 @@ class DynamoDBApiKeys:
         pages = self.client.get_paginator("scan").paginate(
             TableName=self._table, ConsistentRead=True
         )
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             keys = [_read(item) for page in pages for item in page["Items"]]
         found = [key for key in keys if user in {None, key.user}]
         return sorted(found, key=lambda key: (key.created_at, key.prefix), reverse=True)
@@ -63,7 +63,7 @@ class DynamoDBApiKeys:
     def revoke(self, prefix: KeyPrefix, at: datetime) -> ApiKey | None:
         """Write when it was revoked, once."""
         expires_at = int((at + KEPT_AFTER_END).timestamp())
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             try:
                 self.client.update_item(
                     TableName=self._table,

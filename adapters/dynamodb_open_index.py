@@ -40,7 +40,7 @@ def open_entries(
     while most is None or read < most:
         if most is not None:
             query["Limit"] = most - read
-        with translating(_PART):
+        with translating(_PART, table=table):
             answer = client.query(**query)
         read += len(answer["Items"])
         for item in answer["Items"]:
@@ -58,7 +58,7 @@ def read_open(client: DynamoDBClient, table: str, job_id: JobId) -> Job | None:
 
     Raises Unavailable, Misconfigured.
     """
-    with translating(_PART):
+    with translating(_PART, table=table):
         row = client.get_item(
             TableName=table, Key={"JobId": text(job_id)}, ConsistentRead=True
         ).get("Item")

@@ -39,7 +39,7 @@ class DynamoDBRejectedRecords:
     def put(self, record: RejectedRecord) -> None:
         """Keep a record; one that is there stays as it is."""
         expires_at = int((record.rejected_at + self.retention).timestamp())
-        with translating_all(_PART), suppressing_refusal():
+        with translating_all(_PART, table=self._table), suppressing_refusal():
             self.client.put_item(
                 TableName=self._table,
                 Item={**self._key(record.id), **_write(record), TTL_ATTRIBUTE: number(expires_at)},
@@ -56,12 +56,12 @@ class DynamoDBRejectedRecords:
             ConsistentRead=True,
             PaginationConfig={"MaxItems": limit},
         )
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             return [_read(item) for page in pages for item in page["Items"]]
 
     def get(self, record_id: RejectedId) -> RejectedRecord | None:
         """Give one record, or None where there is none."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             item = self.client.get_item(
                 TableName=self._table, Key=self._key(record_id), ConsistentRead=True
             ).get("Item")
@@ -69,7 +69,7 @@ class DynamoDBRejectedRecords:
 
     def remove(self, record_id: RejectedId) -> None:
         """Forget a record."""
-        with translating_all(_PART):
+        with translating_all(_PART, table=self._table):
             self.client.delete_item(TableName=self._table, Key=self._key(record_id))
 
     @property

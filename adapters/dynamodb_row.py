@@ -421,6 +421,8 @@ def _write_step(step: Step) -> dict[str, Value]:
         fields["Detail"] = text(step.detail)
     if step.until is not None:
         fields["Until"] = time(step.until)
+    if step.settled_at is not None:
+        fields["SettledAt"] = time(step.settled_at)
     return fields
 
 
@@ -433,4 +435,5 @@ def _read_step(fields: Item) -> Step:
         error=fields["Error"]["S"] if "Error" in fields else None,
         detail=fields["Detail"]["S"] if "Detail" in fields else None,
         until=read_time(fields["Until"]["S"]) if "Until" in fields else None,
+        settled_at=read_time(fields["SettledAt"]["S"]) if "SettledAt" in fields else None,
     )

@@ -9,9 +9,13 @@ import atexit
 import logging
 import random
 import re
+import sys
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Self
+
+if sys.modules.get("opentelemetry.sdk.metrics", sys) is None:
+    del sys.modules["opentelemetry.sdk.metrics"]  # see adapters/__init__.py
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -8,9 +8,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def shown_url(url: str) -> str:
-    """Give a URL as it may be logged: no user, no password, no query."""
+    """Give of a URL what may be logged, its scheme, host and port: a path may be a secret, too."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def is_safe_url(url: str) -> bool:

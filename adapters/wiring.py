@@ -164,6 +164,7 @@ class OperatorAdapters:
 
     rejected: RejectedRecords
     store: JobStore
+    deliveries: Deliveries
     clock: Clock
     process: str
 
@@ -357,6 +358,7 @@ def open_operator_parts(settings: Settings) -> OperatorAdapters:
     return OperatorAdapters(
         rejected=_rejected_records(dynamodb, settings),
         store=_job_store(dynamodb, settings),
+        deliveries=_deliveries(dynamodb, settings),
         clock=SystemClock(),
         process=process_name("operator"),
     )

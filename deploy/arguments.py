@@ -83,19 +83,18 @@ def add_drain(drain: argparse.ArgumentParser) -> None:
 
 def add_jobs(jobs: argparse.ArgumentParser) -> None:
     """Add what `longhaul jobs` takes."""
-    jobs.add_argument("--stuck", action="store_true", required=True, help="those that do not end")
+    which = jobs.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", metavar="ID", help="show this job's steps and deliveries")
+    which.add_argument("--stuck", action="store_true", help="list those that do not end")
     jobs.add_argument(
         "--older-than",
         type=_span,
-        default=timedelta(minutes=10),
         metavar="TIME",
         help="accepted, or redriven, so long ago: 30s, 10m, 2h, 1d (default 10m)",
     )
-    jobs.add_argument(
-        "--limit", type=_limit, default=LISTED, metavar="N", help=f"show so many (default {LISTED})"
-    )
+    jobs.add_argument("--limit", type=_limit, metavar="N", help=f"show so many (default {LISTED})")
     jobs.add_argument("--json", action="store_true", help="write JSON")
-    jobs.set_defaults(name="jobs", run="deploy.job_commands:list_stuck")
+    jobs.set_defaults(name="jobs", run="deploy.job_commands:look_at_jobs")
 
 
 def add_bulk_redrive(redrive: argparse.ArgumentParser) -> None:

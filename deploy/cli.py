@@ -64,7 +64,7 @@ def _add_each(commands: Commands) -> None:
     check = add_command(commands, "check", "check the settings, the tables and the bucket")
     check.set_defaults(name="check", run="deploy.resource_commands:check_resources")
     add_drain(add_command(commands, "drain", "take workers out of work, and wait for them"))
-    add_jobs(add_command(commands, "jobs", "find jobs of all users that do not end"))
+    add_jobs(add_command(commands, "jobs", "find jobs of all users that do not end, or show one"))
     _add_redrive(commands)
     add_doctor(add_command(commands, "doctor", "look at every part, and say what to do"))
     told = "see and replay the records that nobody could read"

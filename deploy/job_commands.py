@@ -1,4 +1,4 @@
-"""The operator's commands on all users' jobs: `jobs --stuck` and `redrive --failed-since`."""
+"""The operator's commands on all users' jobs: `jobs` and `redrive --failed-since`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 import math
 import os
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters.clock import SystemClock
+from adapters.logs import configure_logs
 from adapters.settings import read_settings
 from adapters.wiring import open_finder, open_lines, open_redrive_parts, open_workers
+from deploy.arguments import LISTED
 from deploy.table import printable, table
+from deploy.timeline_command import show_job
 from jobs.errors import InvalidRequest, JobNotFound, NotRedrivable, Unavailable
 from jobs.find import holder_of, look_at
 from jobs.job import UserId
@@ -21,7 +25,7 @@ from jobs.times import written_time
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from adapters.settings import Settings
     from jobs.find import Ended, Found, Heard, Size, Stuck
@@ -29,14 +33,23 @@ if TYPE_CHECKING:
     from jobs.redrive import RedriveParts
 
 _NOT_ALL = 1  # exit status: some are stuck, or could not be redriven
+_STUCK_AFTER = timedelta(minutes=10)
 _UNIT_BYTES = 8192  # an eventually consistent scan reads 4 KB for half a unit
 
 
-def list_stuck(options: argparse.Namespace) -> int:
-    """List the jobs that do not end."""
+def look_at_jobs(options: argparse.Namespace) -> int:
+    """List the jobs that do not end, or show one."""
+    if options.id is None:
+        return _list_stuck(options)
+    if options.older_than is not None or options.limit is not None:
+        raise InvalidRequest("--older-than and --limit are for the list, not for one job")
+    return show_job(options.id, as_json=options.json)
+
+
+def _list_stuck(options: argparse.Namespace) -> int:
     settings, now = read_settings(os.environ), SystemClock().now()
-    before = now - options.older_than
-    found = open_finder(settings).find_open(before, now=now, limit=options.limit)
+    before = now - (options.older_than or _STUCK_AFTER)
+    found = open_finder(settings).find_open(before, now=now, limit=options.limit or LISTED)
     heard = _heard_of(found.jobs, settings)
     in_line = _in_line(found.jobs, settings)
     stuck = [
@@ -135,6 +148,7 @@ def _lease_end(one: Stuck) -> str | None:
 def redrive_many(options: argparse.Namespace) -> int:
     """Redrive what has failed, of all users."""
     settings = read_settings(os.environ)
+    configure_logs(settings)
     finder = open_finder(settings)
     if options.user is None and not (options.yes or options.dry_run):
         _ask(f"{_cost_of(finder.size())} Go on?")

@@ -33,6 +33,12 @@ _ENDS_A_CALL = frozenset(
         StepName.PARTIAL_KEPT,
     }
 )
+_FOLLOWS_NOTHING = frozenset({StepName.ACCEPTED, StepName.WRITTEN})
+_NOTED_BY_A_CLAIM = frozenset({StepName.SEEN, StepName.ENQUEUED})
+_TAKEN_BESIDE_A_RUN = frozenset({StepName.SWEPT, StepName.CANCELLED})
+_NOTED_AT_ONCE = _TAKEN_BESIDE_A_RUN | {StepName.CLAIMED, StepName.REDRIVEN}
+_BEFORE_IT_IS_TOLD = frozenset({StepName.SWEPT, StepName.SETTLED})
+_CLOCKS_DIFFER = timedelta(seconds=1)  # by so much; see "Clocks" in docs/operations.md
 _NO_TIME = timedelta(0)
 _NOBODY_KNOWS = "-"  # a delivery of an older version
 
@@ -52,8 +58,8 @@ class Hop:
     """A step with what is known once all are seen together.
 
     `after` is the time since the hop before. `took` is how long the call took that ended here: a
-    model's, from its `invoked` on, or a try to tell a receiver. Clocks of several machines are
-    compared; no span is below zero.
+    model's, from its `invoked` on, or a try to tell a receiver; and of `settled` how long the row
+    was waited for. Clocks of several machines are compared; no span is below zero.
     """
 
     step: Step
@@ -80,7 +86,7 @@ def may_have_been_told(job: Job) -> bool:
 
 def hops_of(job: Job, deliveries: Sequence[Delivery]) -> list[Hop]:
     """Give all hops in the order in which they were made."""
-    steps = _in_order(job.timeline)
+    steps = _in_order([one for step in job.timeline for one in _with_its_write(step)])
     woven: list[tuple[Step, timedelta | None, Told | None]] = [
         (step, took, None) for step, took in zip(steps, _calls_of(steps), strict=True)
     ]
@@ -96,29 +102,55 @@ def hops_of(job: Job, deliveries: Sequence[Delivery]) -> list[Hop]:
     ]
 
 
+def _with_its_write(step: Step) -> Iterator[Step]:
+    """Tell of an outcome when it was known, and when the row took it."""
+    yield step
+    if step.settled_at is not None:
+        yield Step(name=StepName.SETTLED, at=step.settled_at, by=step.by, attempt=step.attempt)
+
+
 def _in_order(timeline: Sequence[Step]) -> list[Step]:
     """Put what was written late where its time says that it belongs.
 
     A row's writes follow from each other, so their order holds whatever the clocks of several
-    machines say. Only the call that a cancel breaks off is noted after it by who had not seen it:
-    such steps go before the cancel, in their own order, but not before what it followed from.
+    machines say. Only some steps are written by a later write than the one that they belong to.
     """
     steps: list[Step] = []
     for step in timeline:
-        is_late = bool(steps) and steps[-1].name is StepName.CANCELLED and step.at < steps[-1].at
-        if is_late and step.name is not StepName.REDRIVEN:
-            steps.insert(-1, step)
-        else:
-            steps.append(step)
+        place = len(steps)
+        while place and _came_before(step, steps[place - 1]):
+            place -= 1
+        steps.insert(place, step)
     return steps
 
 
+def _came_before(late: Step, noted: Step) -> bool:
+    """Tell whether a step was taken before one that was written before it.
+
+    A claim writes when its task was made: that may have waited while the row went on, and follows
+    from nothing but the job. A run writes at its end what it did, and does not see that it was
+    cancelled or swept meanwhile.
+    """
+    if late.name in _NOTED_BY_A_CLAIM:
+        is_one_clock = late.by == noted.by
+        margin = _NO_TIME if is_one_clock else _CLOCKS_DIFFER
+        return noted.name not in _FOLLOWS_NOTHING and late.at + margin < noted.at
+    if late.name in _NOTED_AT_ONCE:
+        return False
+    return noted.name in _TAKEN_BESIDE_A_RUN and late.at < noted.at
+
+
 def _calls_of(timeline: Sequence[Step]) -> Iterator[timedelta | None]:
-    """Say of each step how long the call took that it ended."""
+    """Say of each step how long the call took that it ended, or the wait for the row's write."""
     begun: dict[int, datetime] = {}
+    known_at: datetime | None = None
     for step in timeline:
         took = None
-        if step.attempt is not None:
+        if step.settled_at is not None:
+            known_at = step.at
+        if step.name is StepName.SETTLED and known_at is not None:
+            took = max(step.at - known_at, _NO_TIME)
+        elif step.attempt is not None:
             if step.name is StepName.INVOKED:
                 begun[step.attempt] = step.at
             elif step.name in _ENDS_A_CALL and (began := begun.pop(step.attempt, None)):
@@ -180,6 +212,8 @@ def _place_of(telling: _Telling, steps: Sequence[Step]) -> int:
     """Find where it belongs: by its time, but never before the end that it tells of."""
     ends = [index for index, step in enumerate(steps) if step.at == telling.ended_at]
     first = ends[-1] + 1 if ends else 0
+    while ends and first < len(steps) and steps[first].name in _BEFORE_IT_IS_TOLD:
+        first += 1
     later = (
         index for index, step in enumerate(steps) if index >= first and step.at > telling.step.at
     )

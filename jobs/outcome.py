@@ -5,7 +5,7 @@ Beside them, what a cancelled claim's holder has yet to say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -120,3 +120,9 @@ class Partial:
 
 Outcome = Completed | Failed | Retrying | Divided | Expired
 Change = Cancelled | Expired | Failed | Redriven | Gathered
+
+
+def settled_at(outcome: Outcome, at: datetime) -> Outcome:
+    """Note with an outcome's own step, its last, when the row's write began."""
+    *before, own = outcome.steps
+    return replace(outcome, steps=(*before, replace(own, settled_at=at)))

@@ -28,7 +28,7 @@ from jobs.errors import (
 )
 from jobs.gather import GatherParts, gather_all
 from jobs.job import ClaimToken, Inline, ObjectKey, Stored
-from jobs.outcome import Divided
+from jobs.outcome import Divided, settled_at
 from jobs.patience import patiently
 from jobs.ports import Invocation
 from jobs.prompt import Prompt
@@ -259,10 +259,14 @@ def settle(run: Run, outcome: Outcome) -> Job:
     """
     run.parts.events.flush()
     with run.span("job.settle"):
-        settle_it = partial(run.parts.store.settle, run.claim, outcome)
-        job = run.patiently(settle_it, waiting="settle_waits")
+        job = run.patiently(partial(_settle_now, run, outcome), waiting="settle_waits")
     run.parts.log.info("job_settled", **{**described(job), **run.spent, **run.keys})
     return job
+
+
+def _settle_now(run: Run, outcome: Outcome) -> Job:
+    """Write the outcome, and with it when: the model may have ended long before."""
+    return run.parts.store.settle(run.claim, settled_at(outcome, run.parts.clock.now()))
 
 
 def look_at_parts(run: Run, job: Job) -> None:

@@ -35,7 +35,8 @@ class StepName(StrEnum):
     PARTIAL_KEPT = "partial_kept"
     EXPIRED = "expired"
     REDRIVEN = "redriven"
-    # Never in a row: they are told from the job's deliveries (jobs/hops.py).
+    # Never in a row: they are told from another step, or the job's deliveries (jobs/hops.py).
+    SETTLED = "settled"
     ANNOUNCED = "announced"
     DELIVERED = "delivered"
     DELIVERY_FAILED = "delivery_failed"
@@ -51,7 +52,8 @@ MOST_SWEEPS_NOTED = 20
 class Step:
     """One step: `by` is the process that took it, `error` an error code, `detail` for people.
 
-    `until` is when what failed here may be tried again.
+    `until` is when what failed here may be tried again. Of an outcome `at` is when it was known,
+    and `settled_at` when the write of the row began that was taken.
     """
 
     name: StepName
@@ -61,6 +63,7 @@ class Step:
     error: str | None = None
     detail: str | None = None
     until: datetime | None = None
+    settled_at: datetime | None = None
 
 
 def unended_calls(timeline: Sequence[Step]) -> list[int]:

@@ -8,7 +8,7 @@ can be written. https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NewType, Self
 
 if TYPE_CHECKING:
@@ -54,6 +54,17 @@ class Trace:
             parent=parent if _SPAN.fullmatch(parent) else None,
             sampled=sampled,
         )
+
+    @classmethod
+    def from_callers_xray(cls, header: str) -> Self | None:
+        """Read a caller's `X-Amzn-Trace-Id`; zeros name nothing, as W3C says of its own header.
+
+        No tracer takes such an id. Rows and tasks are read as they were written, whatever they say.
+        """
+        trace = cls.from_xray(header)
+        if trace is None or trace.id[2:].replace("-", "") == _NOTHING:
+            return None
+        return replace(trace, parent=None) if trace.parent == _NO_SPAN else trace
 
     @classmethod
     def from_traceparent(cls, header: str) -> Self | None:

@@ -53,7 +53,7 @@ def trace_of(headers: Headers, parts: WebParts) -> Trace:
 
     A load balancer adds an X-Ray header that names no span: one that W3C's names comes first.
     """
-    xray = Trace.from_xray(headers.get("X-Amzn-Trace-Id", ""))
+    xray = Trace.from_callers_xray(headers.get("X-Amzn-Trace-Id", ""))
     if xray is not None and xray.parent is not None:
         return xray
     return (

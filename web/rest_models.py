@@ -63,8 +63,8 @@ class StepObject(Described):
     """One step: `by` is the process that took it, `error` an error code, `detail` for people.
 
     `after_ms` is the time since the step before, `took_ms` how long the call took that ended here:
-    the model's, since `invoked`, or a try of a delivery. `until` is when what failed may be, or
-    was, tried again.
+    the model's, since `invoked`, or a try of a delivery; of `settled` how long the row was waited
+    for. `until` is when what failed may be, or was, tried again.
     """
 
     step: StepName

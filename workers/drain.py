@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from workers.leases import RenewingLeases
     from workers.turnstile import Turnstile
 
+_LAST_WORD_SECONDS = 5.0  # far more than it takes
+
 
 class Drain:
     """Begins once; `grace` is how long running jobs may go on, in seconds."""
@@ -28,17 +30,26 @@ class Drain:
         self._log = log
         self._grace = grace
         self._begun = threading.Event()
+        self._is_empty = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
 
     def begin(self, **_signal: object) -> None:
         """Drain from now on; called from Celery's signal handler, so it only starts a thread."""
         if self._begun.is_set():
             return
         self._begun.set()
-        threading.Thread(target=self._run, name="drain", daemon=True).start()
+        self._thread.start()
+
+    def end(self) -> None:
+        """Keep no grace time that nobody needs, and let the last line be somebody else's."""
+        self._is_empty.set()
+        if self._begun.is_set():
+            self._thread.join(_LAST_WORD_SECONDS)
 
     def _run(self) -> None:
         self._turnstile.close()
         parked = self._desk.hand_over_parked()
         self._log.info("drain_began", grace_seconds=self._grace, parked=parked)
-        threading.Event().wait(self._grace)
+        if self._is_empty.wait(self._grace):
+            return  # all have ended within it: there is nothing to hand over
         self._log.info("drain_handed_over", jobs=self._leases.hand_over_all())

@@ -97,6 +97,7 @@ def main() -> None:
     finally:  # Celery has no tasks any more; the jobs have until the drain hands them over
         messenger.close()
         turnstile.wait_until_empty()
+        drain.end()
         slots.leave()
         log.info("worker_ended", worker=parts.worker)
         # Python would look for garbage among all modules once more, for a second or two on a busy

@@ -16,6 +16,7 @@ from jobs.claim import Claim, ClaimRefused
 from jobs.due import RETRY_GRACE
 from jobs.errors import ClaimLost, JobExists, JobNotFound
 from jobs.job import InferenceConfig, Inline, Job, JobStatus, ObjectKey, Stored, UserId
+from jobs.outcome import settled_at
 from tests.contracts.stories import (
     LEASE,
     START,
@@ -409,6 +410,15 @@ def test_completed_leaves_the_result_and_no_lease(
         result=outcome.result,
         timeline=(*held.job.timeline, *outcome.steps),
     )
+
+
+def test_a_step_keeps_when_its_outcome_was_settled(store: JobStore) -> None:
+    held = claimed_job(store)
+
+    job = store.settle(held, settled_at(failed(held, after(5)), after(338)))
+
+    assert store.get(held.job_id) == job
+    assert (job.ended_at, job.timeline[-1].settled_at) == (after(5), after(338))
 
 
 def test_failed_leaves_the_error_and_no_lease(store: JobStore) -> None:

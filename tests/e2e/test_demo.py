@@ -30,6 +30,7 @@ STEPS = [
     "invoked",
     "first_token",
     "completed",
+    "settled",
 ]
 
 

@@ -288,6 +288,7 @@ def test_each_process_has_the_rights_it_needs_and_no_other(
                 ("feed", "rejected", record),
                 ("feed", "replay", record),
                 ("jobs", "--stuck"),
+                ("jobs", redriven),
                 ("redrive", "--failed-since", "1h", "--yes"),
                 ("redrive", "--failed-since", "1h", "--user", "local", "--yes"),
             )

@@ -72,7 +72,7 @@ def test_a_job_is_submitted_waited_for_and_read(client: lh.Longhaul) -> None:
     assert ended.usage.output_tokens == 30
     assert client.jobs.get(job.id) == ended
     steps = [step.step for step in client.jobs.timeline(job.id).steps]
-    assert (steps[0], steps[-1]) == ("accepted", "completed")
+    assert (steps[0], *steps[-2:]) == ("accepted", "completed", "settled")
     assert client.jobs.deliveries(job.id) == ()
 
 

@@ -78,7 +78,7 @@ def test_a_job_from_its_prompt_to_its_removal(shell: Shell) -> None:
     text = shell.reads("result", job_id)["text"]
     assert watched.stdout == shell.run("result", job_id).stdout == f"{text}\n"
     assert shell.reads("show", job_id)["status"] == "COMPLETED"
-    assert shell.reads("timeline", job_id)["steps"][-1]["step"] == "completed"
+    assert shell.reads("timeline", job_id)["steps"][-1]["step"] == "settled"
     assert shell.reads("deliveries", job_id) == []
     wait_until(
         lambda: job_id in [job["id"] for job in shell.reads("list", "--limit", "5")],

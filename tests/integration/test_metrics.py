@@ -325,11 +325,9 @@ def test_a_metrics_port_in_use_ends_each_process_with_one_line() -> None:
             assert (done.returncode, done.stderr) == (2, said)
 
 
-def test_what_a_web_worker_has_counted_outlives_it(tmp_path: Path) -> None:
-    public, port = free_base(1), free_base(1)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    environ = {
+def a_web_process(public: int, port: int, temporary: Path, **settings: str) -> dict[str, str]:
+    """Give the environment of a web process that reaches nothing and counts in a folder."""
+    return {
         **clean_environ(),
         "PORT": str(public),
         "LONGHAUL_METRICS_PORT": str(port),
@@ -339,10 +337,33 @@ def test_what_a_web_worker_has_counted_outlives_it(tmp_path: Path) -> None:
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "WEB_CONCURRENCY": "2",
         "LONGHAUL_DRAIN_SECONDS": "1",
         "TMPDIR": str(temporary),
+        **settings,
     }
+
+
+def test_what_a_web_process_left_that_was_killed_goes_at_the_next_start(tmp_path: Path) -> None:
+    environ = a_web_process(public := free_base(1), free_base(1), tmp_path)
+    folders = []
+    for end in (Program.kill, Program.stop):
+        program = Program(PROCESSES["web"], environ=environ, log=tmp_path / "web.log")
+        try:
+            program.wait_for(lambda: answers(f"http://127.0.0.1:{public}/healthz"), "web answers")
+            [folder] = tmp_path.glob("longhaul-metrics-*")
+            folders.append(folder)
+        finally:
+            end(program)
+
+    assert folders[0] != folders[1]
+    assert list(tmp_path.glob("longhaul-metrics-*")) == []
+
+
+def test_what_a_web_worker_has_counted_outlives_it(tmp_path: Path) -> None:
+    public, port = free_base(1), free_base(1)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environ = a_web_process(public, port, temporary, WEB_CONCURRENCY="2")
     program = Program(PROCESSES["web"], environ=environ, log=tmp_path / "web.log")
     try:
         program.wait_for(lambda: answers(f"http://127.0.0.1:{public}/healthz"), "web answers")

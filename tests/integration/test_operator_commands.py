@@ -29,6 +29,7 @@ from tests.stack import (
     wait_until,
 )
 from tests.watching import Follower
+from tests.webhook_receiver import SETTINGS, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 TABLE = "LLM_Jobs"
+ADAS_KEY, ON_CALLS_KEY = "adas-own-key-0123456789", "on-calls-key-0123456789"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def system(place: LocalStack) -> Iterator[System]:
-    with System(place) as running:
+    keys = {"LONGHAUL_API_KEYS": f"ada:{ADAS_KEY},oncall:{ON_CALLS_KEY}"}
+    with System(place, settings={**SETTINGS, **keys}) as running:
         yield running
 
 
@@ -156,6 +159,31 @@ def test_a_missing_table_is_named(place: LocalStack) -> None:
     assert is_failed(said, f"table {TABLE}_Rejected", "not there", "bootstrap", "TableName")
 
 
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        ("jobs --stuck", ""),
+        ("jobs job_01jz0000000000000000000000", ""),
+        ("redrive --failed-since 1h --yes", ""),
+        ("redrive --failed-since 1h --user ada --yes", ""),
+        ("keys list", "_Keys"),
+        ("feed rejected", "_Rejected"),
+    ],
+)
+def test_a_command_says_which_table_is_missing_as_the_check_does(
+    place: LocalStack, words: str, table: str
+) -> None:
+    missing = {"LONGHAUL_TABLE": "Not_Made"}
+    checked = longhaul(place, "check", **missing).stderr.removeprefix("longhaul check: ")
+
+    done = longhaul(place, *words.split(), **missing)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    told = done.stderr.partition(": ")[2]
+    assert told == checked.replace("Not_Made:", f"Not_Made{table}:")
+    assert told.startswith(f"there is no table Not_Made{table}: ")
+
+
 def test_stores_and_an_issuer_that_do_not_answer_are_named(place: LocalStack) -> None:
     away = "http://127.0.0.1:1"
     said = doctor(
@@ -222,6 +250,57 @@ def test_a_stuck_job_is_listed_with_who_holds_it_and_why(place: LocalStack, syst
     http.post(f"{system.url}/v1/jobs/{job_id}/cancel").raise_for_status()
     none = longhaul(place, "jobs", "--stuck")
     assert (none.returncode, none.stdout) == (0, "no stuck jobs\n")
+
+
+def test_one_job_of_any_user_is_shown_to_who_is_on_call_and_nothing_that_is_its_users(
+    place: LocalStack, system: System
+) -> None:
+    ada, on_call = ({"Authorization": f"Bearer {key}"} for key in (ADAS_KEY, ON_CALLS_KEY))
+    with receiving() as receiver:
+        submitted = http.post(
+            f"{system.url}/v1/jobs",
+            headers=ada,
+            json={
+                "prompt": "My diary <<stand-in: echo=Dear diary>>",
+                "metadata": {"mood": "melancholy"},
+                "webhook": {"url": f"{receiver.url}/adas-hook"},
+            },
+        )
+        job_id: str = submitted.raise_for_status().json()["id"]
+        shown = wait_until(
+            lambda: _delivered(longhaul(place, "jobs", job_id, "--json")), "its end is told"
+        )
+    assert shown is not None
+    told = longhaul(place, "jobs", job_id)
+    timeline = http.get(f"{system.url}/v1/jobs/{job_id}/timeline", headers=ada).json()
+
+    whole = json.loads(shown.stdout)
+    assert (whole["user"], whole["status"]) == ("ada", "COMPLETED")
+    assert {name: whole[name] for name in timeline} == timeline
+    [delivery] = whole["deliveries"]
+    assert (delivery["kind"], delivery["state"]) == ("webhook", "delivered")
+    assert (told.returncode, told.stderr) == (0, "")
+    for word in (job_id, "ada", "claimed", "delivered", delivery["id"], whole["trace_id"]):
+        assert word in told.stdout
+    for secret in ("diary", "melancholy", "adas-hook", receiver.url, ADAS_KEY):
+        assert secret not in shown.stdout + told.stdout
+    for what in ("", "/timeline", "/deliveries"):
+        of_ada = http.get(f"{system.url}/v1/jobs/{job_id}{what}", headers=on_call)
+        assert of_ada.status_code == 404
+
+
+def _delivered(shown: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str] | None:
+    assert shown.returncode == 0, shown.stderr
+    is_told = any(one["step"] == "delivered" for one in json.loads(shown.stdout)["steps"])
+    return shown if is_told else None
+
+
+def test_a_job_that_nobody_has_is_said_not_to_be_there(place: LocalStack) -> None:
+    for job_id in ("job_00000000000000000000000000", "job_1"):
+        none = longhaul(place, "jobs", job_id)
+
+        assert (none.returncode, none.stdout) == (2, "")
+        assert none.stderr.startswith("longhaul jobs: ")
 
 
 def test_a_stuck_jobs_worker_that_was_killed_within_its_lease_is_told(tmp_path: Path) -> None:
@@ -308,9 +387,14 @@ def test_failed_jobs_are_redriven_together_and_those_of_other_errors_are_not(
     seen = longhaul(place, *terms, "--dry-run")
     assert seen.returncode == 0
     assert [job_id in seen.stdout for job_id in (*failed, other)] == [True, True, False]
-    done = longhaul(place, *terms, "--user", "local", "--yes")
+    in_json = {"LONGHAUL_LOG_FORMAT": "json"}
+    done = longhaul(place, *terms, "--user", "local", "--yes", "--json", **in_json)
 
     assert done.returncode == 0, done.stderr
+    told = [json.loads(line)["told"] for line in done.stdout.splitlines()]
+    assert set(told) == {"redriven"}
+    logged = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert [line["event"] for line in logged] == ["job_redriven"] * len(told)
     assert [job_id in done.stdout for job_id in (*failed, other)] == [True, True, False]
     for job_id in failed:
         wait_until(lambda job_id=job_id: len(place.model_calls(job_id)) == 2, "the second round")  # type: ignore[misc] # mypy infers no lambda with a default

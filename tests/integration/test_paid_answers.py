@@ -44,7 +44,9 @@ def proxy(stack: LocalStack) -> Iterator[FaultProxy]:
 
 
 @contextmanager
-def worker(stack: LocalStack, proxy: FaultProxy, folder: Path, name: str) -> Iterator[Program]:
+def worker(
+    stack: LocalStack, proxy: FaultProxy, folder: Path, name: str, **settings: str
+) -> Iterator[Program]:
     environ: Mapping[str, str] = {
         **clean_environ(),
         **stack.environ,
@@ -53,6 +55,7 @@ def worker(stack: LocalStack, proxy: FaultProxy, folder: Path, name: str) -> Ite
         "LONGHAUL_SPOOL_DIR": str(folder / "spool"),
         "LONGHAUL_LOG_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
+        **settings,
     }
     program = Program(
         (sys.executable, "-m", "workers.worker_entry"), environ=environ, log=folder / f"{name}.log"
@@ -102,3 +105,24 @@ def test_an_answer_outlives_its_worker_and_is_paid_once(
     steps = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").json()["steps"]
     assert "recovered" in [step["step"] for step in steps]
     assert not list((tmp_path / "spool").rglob("*.json"))
+
+
+def test_the_timeline_tells_how_long_an_answer_waited_for_its_row(
+    system: System, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    refusing = Rule(mode=Mode.REFUSE, kinds=frozenset({DYNAMODB}))
+    with worker(system.stack, proxy, tmp_path, "waits", LONGHAUL_LEASE_SECONDS="60") as waits:
+        job_id = submit(system, directive("tokens=3; duration_s=1.5"))["id"]
+        wait_until(lambda: system.stack.model_calls(job_id), "the call")
+        proxy.add(refusing)
+        waits.wait_for(lambda: waits.output.count('"settle_waits"') > 1, "it waits", within=WITHIN)
+        proxy.remove(refusing)
+        job = ended(system, job_id)
+
+    steps = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").json()["steps"]
+    completed, settled = (
+        next(step for step in steps if step["step"] == name) for name in ("completed", "settled")
+    )
+    assert (job["status"], job["ended_at"]) == ("COMPLETED", completed["at"])
+    assert settled["took_ms"] == settled["after_ms"] >= 250, "the first wait before a second try"
+    assert settled["by"] == completed["by"]

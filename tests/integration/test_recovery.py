@@ -94,6 +94,31 @@ def test_jobs_that_wait_when_redis_is_wiped_all_end(place: Place) -> None:
         assert len(place.stack.model_calls(job_id)) == 1
 
 
+def test_the_timeline_of_a_job_that_no_worker_took_for_long_is_in_order(place: Place) -> None:
+    with place.run("web", "feed", name="front") as front:
+        job_id = submit(front, "tokens=3")
+        wait_until(lambda: "swept" in names_of(steps_of(front, job_id)), "a sweep", within=90)
+        with place.run("worker", name="worker"):
+            wait_until(lambda: has(front, job_id, "COMPLETED"), "the end")
+        steps = steps_of(front, job_id)
+
+    names = names_of(steps)
+    assert names[:4] == ["accepted", "written", "seen", "enqueued"]
+    assert names.index("enqueued") < names.index("swept") < names.index("claimed")
+    times = [step["at"] for step in steps]
+    assert times == sorted(times)
+
+
+def steps_of(system: System, job_id: str) -> list[dict[str, Any]]:
+    timeline = http.get(f"{system.url}/v1/jobs/{job_id}/timeline").raise_for_status().json()
+    steps: list[dict[str, Any]] = timeline["steps"]
+    return steps
+
+
+def names_of(steps: list[dict[str, Any]]) -> list[str]:
+    return [step["step"] for step in steps]
+
+
 def test_a_job_in_back_off_runs_again_though_its_worker_and_redis_are_killed(place: Place) -> None:
     with place.run("web", "feed", name="front", LONGHAUL_RETRY_POLICY=POLICY) as front:
         with place.run("worker", name="first", LONGHAUL_RETRY_POLICY=POLICY) as first:

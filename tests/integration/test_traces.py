@@ -373,7 +373,7 @@ def test_a_collector_that_is_away_costs_one_line_and_no_job(
 ) -> None:
     place = f"127.0.0.1:{free_base(1)}"
     settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{SECRET}@{place}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{SECRET}@{place}/tenants/{SECRET}",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
     with (
@@ -390,7 +390,7 @@ def test_a_collector_that_is_away_costs_one_line_and_no_job(
     assert len(told) <= 3  # one a process
     assert {line["part"] for line in told} == {"traces: what the collector misses is lost"}
     assert {line["reason"] for line in told} == {
-        f"traces: http://{place}/v1/traces cannot be reached: connection refused"
+        f"traces: http://{place} cannot be reached: connection refused"
     }
     assert system.program is not None
     assert SECRET not in system.program.output

@@ -58,6 +58,15 @@ def test_what_an_operator_must_mend_is_misconfigured(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize("translate", [translating, translating_all])
+def test_a_table_that_is_not_there_is_named_with_what_makes_it(translate: Any) -> None:  # noqa: ANN401 - either of both
+    with pytest.raises(Misconfigured) as raised, translate("store", table="LLM_Jobs"):
+        raise a_refusal("ResourceNotFoundException")
+
+    told = "there is no table LLM_Jobs: run `longhaul bootstrap` with the same environment"
+    assert str(raised.value) == told
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -50,6 +50,7 @@ STEPS = st.builds(
     error=st.none() | st.text(),
     detail=st.none() | st.text(),
     until=st.none() | TIMES,
+    settled_at=st.none() | TIMES,
 )
 TRACES = st.builds(
     lambda epoch, unique, parent, sampled: Trace(

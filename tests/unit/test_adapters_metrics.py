@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import re
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +35,6 @@ from tests.stack import environ_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 MODEL = "amazon.nova-lite-v1:0"
 NEEDED = {"REDIS_URL": "redis://127.0.0.1:1", "LONGHAUL_BUCKET": "some-bucket"}
@@ -315,3 +319,40 @@ def test_the_shared_folder_is_made_once_a_process_and_goes_with_it(
 
     assert re.fullmatch(r"longhaul-metrics-\d+-\w+", folder.name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folders_of_masters_that_were_killed_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv(FOLDER, raising=False)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait(30)
+    left, without_lock, young, of_a_living, in_use = (
+        tmp_path / f"longhaul-metrics-{pid}-{name}"
+        for pid, name in (
+            (1, "left"),  # as in a container: the pid is that of a process that lives
+            (gone.pid, "old"),
+            (gone.pid, "young"),
+            (os.getpid(), "old"),
+            (gone.pid, "in_use"),
+        )
+    )
+    others = [tmp_path / "longhaul-metrics-of-mine", tmp_path / "elsewhere"]
+    for folder in (left, without_lock, young, of_a_living, in_use, *others):
+        folder.mkdir()
+        (folder / "counter_1.db").touch()
+    for folder in (without_lock, of_a_living):
+        os.utime(folder, (0, 0))
+    for folder in (left, in_use):
+        (folder / "in-use").touch()
+    link = tmp_path / f"longhaul-metrics-{gone.pid}-link"
+    link.symlink_to(others[1])
+
+    with (in_use / "in-use").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert begin_sharing()
+    own = Path(os.environ[FOLDER])
+
+    assert set(tmp_path.iterdir()) == {own, young, of_a_living, in_use, *others, link}
+    end_sharing()

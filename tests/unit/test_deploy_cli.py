@@ -172,6 +172,7 @@ def test_half_of_the_plurals_option_is_refused_with_the_plurals_usage(
         "drain --all --timeout 1e9",
         "drain --all --timeout soon",
         "jobs",
+        "jobs job_1 --stuck",
         "jobs --stuck --older-than 999999d",
         "jobs --stuck --older-than 0s",
         "jobs --stuck --limit 0",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.memory import ManualClock, MemoryJobStore, MemoryRejectedRecords
+from adapters.memory_deliveries import MemoryDeliveries
 from adapters.settings import Settings
 from adapters.wiring import OperatorAdapters
 from deploy.cli import main
@@ -43,6 +44,7 @@ class Operator:
         return OperatorAdapters(
             rejected=self.rejected,
             store=self.store,
+            deliveries=MemoryDeliveries(),
             clock=ManualClock(),
             process="operator@test:1",
         )

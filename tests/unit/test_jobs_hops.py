@@ -133,6 +133,86 @@ def test_clocks_that_differ_turn_no_cause_around() -> None:
     assert [hop.step for hop in hops_of(an_ended_job(late), ())] == list(late)
 
 
+WAITED_ROW = (
+    a_step(StepName.ACCEPTED, 0, attempt=None, by="web@test:1"),
+    a_step(StepName.WRITTEN, 0.001, attempt=None, by="web@test:1"),
+    a_step(StepName.SWEPT, 35.064, attempt=None, by="feed@test:1"),
+    a_step(StepName.SWEPT, 67.876, attempt=None, by="feed@test:1"),
+    a_step(StepName.SEEN, 0.048, attempt=None, by="feed@test:1"),
+    a_step(StepName.ENQUEUED, 0.048, attempt=None, by="feed@test:1"),
+    a_step(StepName.CLAIMED, 116.7, attempt=None),
+)
+
+
+def test_a_task_that_waited_while_the_sweep_looked_stands_where_it_was_made() -> None:
+    hops = hops_of(an_ended_job(WAITED_ROW), ())
+
+    assert names(hops) == [
+        *("accepted", "written", "seen", "enqueued", "swept", "swept", "claimed"),
+    ]
+    assert [hop.step.at for hop in hops] == sorted(hop.step.at for hop in hops)
+    assert sum((hop.after for hop in hops), timedelta(0)) == later(116.7)
+
+
+def test_a_task_that_outlived_a_cancel_stands_before_it() -> None:
+    row = (
+        *WAITED_ROW[:2],
+        a_step(StepName.CANCELLED, 10, attempt=None, by="web@test:1"),
+        a_step(StepName.REDRIVEN, 20, attempt=None, by="web@test:1"),
+        *WAITED_ROW[4:],
+    )
+
+    hops = hops_of(an_ended_job(row), ())
+
+    assert names(hops)[2:] == ["seen", "enqueued", "cancelled", "redriven", "claimed"]
+
+
+@pytest.mark.parametrize("behind", [0.01, 0.9, 30])
+def test_a_feed_whose_clock_is_behind_has_seen_no_job_before_it_was_written(behind: float) -> None:
+    row = (
+        *WAITED_ROW[:2],
+        *(replace(step, at=step.at - later(behind)) for step in WAITED_ROW[4:6]),
+        a_step(StepName.CLAIMED, 1),
+    )
+
+    hops = hops_of(an_ended_job(row), ())
+
+    assert [hop.step for hop in hops] == list(row)
+    assert all(hop.after >= timedelta(0) for hop in hops)
+
+
+def test_a_little_skew_turns_no_retry_around() -> None:
+    row = (
+        *WAITED_ROW[:2],
+        a_step(StepName.CLAIMED, 1),
+        a_step(StepName.RETRYING, 2),
+        a_step(StepName.SEEN, 1.5, attempt=None, by="feed@test:1"),
+        a_step(StepName.ENQUEUED, 1.5, attempt=None, by="feed@test:1"),
+        a_step(StepName.CLAIMED, 2.5),
+    )
+
+    assert [hop.step for hop in hops_of(an_ended_job(row), ())] == list(row)
+
+
+def test_an_end_that_waited_for_the_store_tells_when_it_was_known_and_when_settled() -> None:
+    row = (
+        *ROW[:-1],
+        a_step(StepName.SWEPT, 100, attempt=None, by="feed@test:1"),
+        a_step(StepName.COMPLETED, 19, attempt=2, settled_at=NOW + later(338)),
+    )
+    job = replace(an_ended_job(row), ended_at=NOW + later(19))
+    told = tried(deliveries_of(job, made=337.9)[0], Answered(status=204), began=339)
+
+    hops = hops_of(job, [told])
+
+    assert names(hops)[-5:] == ["completed", "swept", "settled", "announced", "delivered"]
+    completed, _, settled, announced, _ = hops[-5:]
+    assert (completed.step.at, completed.took) == (NOW + later(19), later(10))
+    assert (settled.step.at, settled.took) == (NOW + later(338), later(319))
+    assert (settled.step.by, settled.step.attempt) == (WORKER, 2)
+    assert announced.after == timedelta(0)
+
+
 def test_a_delivery_is_announced_then_tried_until_it_is_told() -> None:
     job = an_ended_job()
     hook, _ = deliveries_of(job)

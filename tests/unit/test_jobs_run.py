@@ -627,6 +627,9 @@ def test_a_store_that_is_away_at_the_settling_is_waited_for_without_a_second_cal
     assert len(model_of(parts).invocations) == 1
     assert words_told(parts).count("job.completed") == 1
     assert log_of(parts).count("settle_waits") == 4
+    end = job.timeline[-1]
+    assert (end.name, end.at, job.ended_at) == (StepName.COMPLETED, NOW, NOW)
+    assert end.settled_at == NOW + timedelta(seconds=0.25 + 0.5 + 1 + 1)
 
 
 def test_a_settling_whose_answer_was_lost_is_settled_once() -> None:

@@ -8,6 +8,7 @@ from jobs.trace import Trace, TraceId
 from tests.builders import NOW
 
 ROOT = "1-6922915b-0123456789abcdef01234567"
+NOTHING = "Root=1-00000000-000000000000000000000000"
 SPAN = "53995c3f42cd8ad8"
 W3C = "6922915b0123456789abcdef01234567"
 
@@ -57,8 +58,24 @@ def test_a_sampling_decision_that_is_still_open_stays_open(sampled: str) -> None
     assert Trace.from_xray(f"Root={ROOT};Sampled={sampled}") == Trace(id=TraceId(ROOT))
 
 
-def test_a_parent_that_is_no_span_is_left_out() -> None:
-    assert Trace.from_xray(f"Root={ROOT};Parent=me") == Trace(id=TraceId(ROOT))
+@pytest.mark.parametrize("header", [NOTHING, f"{NOTHING};Parent={SPAN};Sampled=1", "Root=1"])
+def test_a_caller_who_names_no_trace_but_zeros_names_none(header: str) -> None:
+    assert Trace.from_callers_xray(header) is None
+
+
+def test_a_callers_parent_of_zeros_is_left_out() -> None:
+    read = Trace.from_callers_xray(f"Root={ROOT};Parent={'0' * 16};Sampled=1")
+
+    assert read == Trace(id=TraceId(ROOT), sampled=True)
+
+
+def test_a_row_of_an_older_version_with_zeros_is_read_as_it_was_written() -> None:
+    assert Trace.from_xray(NOTHING) == Trace(id=TraceId(NOTHING.removeprefix("Root=")))
+
+
+@pytest.mark.parametrize("parent", ["me", SPAN[1:], f"{SPAN}0"])
+def test_a_parent_that_is_no_span_is_left_out(parent: str) -> None:
+    assert Trace.from_xray(f"Root={ROOT};Parent={parent}") == Trace(id=TraceId(ROOT))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +92,8 @@ def test_a_parent_that_is_no_span_is_left_out() -> None:
         f"Root={ROOT[:-1]}g",
         f"Root={W3C}",
         f"Root={ROOT},Sampled=1",
+        f"Root={ROOT} {ROOT}",
+        f"Root=1-{ROOT[2:].replace('-', '')}",
     ],
 )
 def test_what_is_no_xray_header_is_none(header: str) -> None:

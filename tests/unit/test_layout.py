@@ -126,6 +126,27 @@ def files_of_the_repository() -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
+CITED = re.compile(
+    r"(?<![\w./-])((?:adapters|bench|clients|deploy|docs|jobs|tests|web|workers)/[\w./-]*\w)"
+)
+
+
+MADE_BY_ITS_READER = {"deploy/settings.env"}
+
+
+def test_what_documents_and_manifests_cite_is_there() -> None:
+    cited = {
+        f"{file.relative_to(ROOT)}: {path}"
+        for file in files_of_the_repository()
+        if file.parts[len(ROOT.parts)] in {"deploy", "docs", "README.md"}
+        for path in CITED.findall(file.read_text(errors="replace"))
+        if "." in Path(path).name and not (ROOT / path).exists()
+        if path not in MADE_BY_ITS_READER
+    }
+
+    assert cited == set()
+
+
 # Put together here, so that this file does not hold what it looks for.
 REGISTRY_ADDRESS = re.compile(
     "|".join(

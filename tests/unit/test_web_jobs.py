@@ -40,6 +40,7 @@ XRAY = "Root=1-6922915b-aaaaaaaaaaaaaaaaaaaaaaaa;Parent=bbbbbbbbbbbbbbbb;Sampled
 TRACE_ID = "1-6922915b-aaaaaaaaaaaaaaaaaaaaaaaa"
 W3C = "00-6922915baaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"
 OTHER_TRACE = "1-6922915b-dddddddddddddddddddddddd"
+NO_TRACE = "1-00000000-000000000000000000000000"
 
 
 def test_a_submitted_job_is_answered_with_202_its_place_and_itself() -> None:
@@ -290,6 +291,8 @@ def test_without_a_header_everyone_is_local_where_that_is_allowed() -> None:
         {"traceparent": W3C},
         {"traceparent": W3C, "X-Amzn-Trace-Id": f"Root={OTHER_TRACE}"},
         {"traceparent": W3C.replace("a", "c"), "X-Amzn-Trace-Id": XRAY},
+        {"traceparent": W3C, "X-Amzn-Trace-Id": f"Root={NO_TRACE};Parent={'b' * 16}"},
+        {"traceparent": W3C, "X-Amzn-Trace-Id": f"Root={OTHER_TRACE};Parent={'0' * 16}"},
     ],
 )
 def test_the_callers_trace_goes_into_row_answer_log_and_problem(headers: dict[str, str]) -> None:
@@ -308,12 +311,14 @@ def test_the_callers_trace_goes_into_row_answer_log_and_problem(headers: dict[st
     assert told[0]["route"] == "/v1/jobs"
 
 
-def test_without_a_usable_trace_one_is_made() -> None:
+@pytest.mark.parametrize("root", ["nonsense", NO_TRACE])
+def test_without_a_usable_trace_one_is_made(root: str) -> None:
     world = World()
 
-    response = world.client.get("/healthz", headers={"X-Amzn-Trace-Id": "Root=nonsense"})
+    response = world.client.get("/healthz", headers={"X-Amzn-Trace-Id": f"Root={root};Sampled=1"})
 
     assert response.headers["X-Amzn-Trace-Id"].startswith("Root=1-")
+    assert NO_TRACE not in response.headers["X-Amzn-Trace-Id"]
 
 
 def test_the_log_tells_neither_prompt_nor_key_nor_url() -> None:

@@ -134,6 +134,36 @@ def test_jobs_run_on_within_the_grace_time() -> None:
     assert not worker.log.handed_over.is_set()
 
 
+def test_a_worker_that_is_empty_ends_without_the_rest_of_its_grace_time() -> None:
+    worker = Worker(grace=3600)
+    before = threading.active_count()
+    worker.drain.begin()
+
+    worker.drain.end()
+
+    assert [line.event for line in worker.log.lines] == ["drain_began"]
+    assert threading.active_count() == before
+
+
+def test_what_was_handed_over_is_told_before_the_worker_says_that_it_has_ended() -> None:
+    worker = Worker(grace=0)
+    worker.end()
+
+    worker.drain.end()
+    worker.log.info("worker_ended")
+
+    told = [line.event for line in worker.log.lines]
+    assert told == ["drain_began", "drain_handed_over", "worker_ended"]
+
+
+def test_a_worker_that_ends_without_a_drain_waits_for_none() -> None:
+    worker = Worker(grace=3600)
+
+    worker.drain.end()
+
+    assert worker.log.lines == []
+
+
 def test_a_second_signal_begins_nothing_anew() -> None:
     worker = Worker(grace=0)
     worker.end()
