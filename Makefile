@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 19
 
 .PHONY: setup
 setup: $(READY) $(if $(shell command -v npm),$(NODE_READY))  ## Make the virtual environment with the locked dependencies
@@ -98,7 +98,7 @@ test-quick: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## Unit and contract tests 
 	@pytest $(PARALLEL) tests/unit tests/contracts
 
 .PHONY: test
-test: $(READY) $(NODE_READY) $(CHECKOV_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
+test: $(READY) $(NODE_READY) $(CHECKOV_READY) $(PEERS_READY)  ## All tests, against real parts: WORKERS=0 for one after the other
 	@pytest $(PARALLEL)
 
 JOBS ?= 300
@@ -123,6 +123,30 @@ watchers: $(READY)  ## Play random stories of watchers whose connections, logs a
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
+
+.PHONY: bench-throughput
+bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.throughput
+
+.PHONY: bench-accept
+bench-accept: $(READY)  ## Measure what one web process accepts, beside a bare put_item
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.accept
+
+.PHONY: bench-overhead
+bench-overhead: $(READY)  ## Measure what is added to one call of the model, beside bare Celery and polling
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.overhead
+
+.PHONY: measure-processes
+measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
+
+.PHONY: capacity
+capacity: $(READY)  ## Work out what 10 to 100,000 jobs a minute need into docs/capacity.md: FLAGS="--job-seconds 60"
+	@exec python -m bench.capacity $(FLAGS)
+
+.PHONY: capacity-check
+capacity-check: $(READY)  ## Hold the simulation behind docs/capacity.md against the real processes
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.capacity.check
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine

@@ -13,7 +13,7 @@ from jobs.errors import Misconfigured, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BUSY = frozenset(
+BUSY = frozenset(
     {
         "InternalServerError",
         "LimitExceededException",
@@ -26,10 +26,8 @@ _BUSY = frozenset(
         "TransactionInProgressException",
     }
 )
-_OPERATORS = frozenset(
+REFUSED_CREDENTIALS = frozenset(
     {
-        "AccessDenied",
-        "AccessDeniedException",
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
@@ -37,14 +35,18 @@ _OPERATORS = frozenset(
         "InvalidClientTokenId",
         "InvalidSignatureException",
         "MissingAuthenticationTokenException",
-        "NoSuchBucket",
-        "ResourceNotFoundException",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
 )
+_OPERATORS = REFUSED_CREDENTIALS | {
+    "AccessDenied",
+    "AccessDeniedException",
+    "NoSuchBucket",
+    "ResourceNotFoundException",
+}
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})  # a right is missing
-_UNREACHABLE = (
+UNREACHABLE = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
     urllib3.exceptions.HTTPError,
@@ -69,12 +71,12 @@ def translating(part: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code_of(error) in _OPERATORS:
             raise Misconfigured(f"{part}: {error}") from error
-        if code_of(error) in _BUSY or status >= _SERVER_FAULT:
+        if code_of(error) in BUSY or status >= _SERVER_FAULT:
             raise Unavailable(part, f"answered {code_of(error) or status}") from error
         raise
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.NoRegionError) as error:
         raise Misconfigured(f"{part}: {error}") from error
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         raise Unavailable(part, f"cannot be reached ({type(error).__name__})") from error
 
 

@@ -228,22 +228,36 @@ def check_table(dynamodb: DynamoDBClient, wanted: CreateTableInputTypeDef) -> No
 
 def _misfits(table: TableDescriptionTypeDef, wanted: CreateTableInputTypeDef) -> list[str]:
     """Say how a table differs from its definition in what the code relies on."""
-    wrong = []
-    if table.get("KeySchema") != list(wanted.get("KeySchema", [])):
-        wrong.append(f"its key must be {_keys(wanted)}")
+    wrong = [key_misfit(table, wanted), *index_misfits(table, wanted), stream_misfit(table, wanted)]
+    return [one for one in wrong if one is not None]
+
+
+def key_misfit(table: TableDescriptionTypeDef, wanted: CreateTableInputTypeDef) -> str | None:
+    """Say how a table's key must be, where it is not so."""
+    if table.get("KeySchema") == list(wanted.get("KeySchema", [])):
+        return None
+    return f"its key must be {_keys(wanted)}"
+
+
+def index_misfits(table: TableDescriptionTypeDef, wanted: CreateTableInputTypeDef) -> list[str]:
+    """Say which indexes are missing, or have another key."""
     indexes = {
         index.get("IndexName"): index.get("KeySchema")
         for index in table.get("GlobalSecondaryIndexes", [])
     }
-    wrong.extend(
+    return [
         f"index {index['IndexName']} must be {_keys(index)}"
         for index in wanted.get("GlobalSecondaryIndexes", [])
         if indexes.get(index["IndexName"]) != list(index["KeySchema"])
-    )
+    ]
+
+
+def stream_misfit(table: TableDescriptionTypeDef, wanted: CreateTableInputTypeDef) -> str | None:
+    """Say how a table's stream must be, where it is not so."""
     stream = table.get("StreamSpecification", {})
-    if "StreamSpecification" in wanted and stream.get("StreamViewType") != STREAM_VIEW:
-        wrong.append(f"its stream must be on, with {STREAM_VIEW}")
-    return wrong
+    if "StreamSpecification" not in wanted or stream.get("StreamViewType") == STREAM_VIEW:
+        return None
+    return f"its stream must be on, with {STREAM_VIEW}"
 
 
 def _keys(definition: Mapping[str, object]) -> str:

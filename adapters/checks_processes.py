@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from jobs.shard_leases import FeedId, ShardLease
     from jobs.shards import StreamName
 
-WITHIN_SECONDS = 12.0  # a feed renews every 2.5 s, and another takes over after 10
+WITHIN_SECONDS = 8.0  # a feed renews every 2.5 s
+WEB_SECONDS = 4.0
 LONG_SECONDS = 120.0  # a job that waits so long is worth a look
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
 _START_A_FEED = "start one: python -m workers.feed_entry"
+_LOOK_AGAIN = f"{_START_A_FEED}; where one has just died, another goes on within 13 s: look again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ class ProcessChecks:
             }
         if still:
             told = f"nobody has renewed the {what} of {', '.join(sorted(still))}"
-            return fail(name, f"{told} in {self.within:g} s", _START_A_FEED)
+            return fail(name, f"{told} in {self.within:g} s", _LOOK_AGAIN)
         return ok(name, f"{len(first)} held by {', '.join(sorted(owners)) or 'nobody'}")
 
 
@@ -88,23 +91,31 @@ def look_at_web(url: str, *, is_named: bool) -> Callable[[], Iterator[Finding]]:
 
     def look() -> Iterator[Finding]:
         try:
-            answer = urllib3.request("GET", f"{url}/readyz", timeout=5, retries=False)
+            answer = urllib3.request("GET", f"{url}/readyz", timeout=WEB_SECONDS, retries=False)
         except (urllib3.exceptions.HTTPError, urllib3.exceptions.LocationValueError) as error:
             told = f"{url} does not answer ({type(error).__name__})"
             if is_named:
-                yield fail(
-                    "web", told, "start one: gunicorn --config web/gunicorn.py web.entry:app"
-                )
+                yield fail("web", told, "start one: python -m web.serve")
             else:
                 yield warn("web", told, "say where it is: --url, or LONGHAUL_URL")
             return
         if answer.status == 200:  # noqa: PLR2004 - HTTP's OK
             yield ok("web", f"{url} is ready")
         else:
-            advice = "its /readyz names the part that is away: mend that one"
-            yield fail("web", f"{url}/readyz answers {answer.status}", advice)
+            advice = "mend what is away from it; what it rests on is looked at from here, too"
+            yield fail("web", f"{url}/readyz answers {answer.status}{_away(answer.data)}", advice)
 
     return look
+
+
+def _away(body: bytes) -> str:
+    """Name the parts that a web process says it waits for."""
+    try:
+        parts = json.loads(body)["parts"]
+        away = [f"{name} is {state}" for name, state in parts.items() if state != "ready"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ""
+    return f": {', '.join(away)}" if away else ""
 
 
 def _seen(lease: ShardLease) -> tuple[int, FeedId | None]:

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
-import socket
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.aws import (
+    connect_apigateway,
     connect_bedrock,
-    connect_dynamodb,
     connect_eventbridge,
     connect_iot,
-    connect_s3,
-    connect_streams,
 )
-from adapters.bootstrap import check_bus
-from adapters.checks_aws import AwsChecks, call_model
-from adapters.checks_processes import ProcessChecks, look_at_web
+from adapters.checks_access import (
+    CREDENTIALS,
+    DYNAMODB,
+    GIVE_CREDENTIALS,
+    REGION,
+    AccessChecks,
+    look_at_credentials,
+    look_at_region,
+)
+from adapters.checks_aws import (
+    BUCKET,
+    STREAM,
+    AwsChecks,
+    BucketChecks,
+    call_model,
+    indexed_tables,
+    indexes_check,
+    table_check,
+)
+from adapters.checks_processes import WITHIN_SECONDS, ProcessChecks, look_at_web
+from adapters.checks_receivers import (
+    API_GATEWAY,
+    EVENT_BUS,
+    IOT,
+    IOT_ADVICE,
+    STAGE_ADVICE,
+    ReceiverChecks,
+)
 from adapters.checks_redis import RedisChecks
 from adapters.checks_rights import RightsChecks, Role
 from adapters.clock import SystemClock
+from adapters.doctors_clients import DoctorsClients
 from adapters.dynamodb_census import DynamoDBCensusTaker
 from adapters.dynamodb_shard_leases import DynamoDBShardLeases
 from adapters.jwks import fetch_jwks
 from adapters.redis_events import connect_redis
-from adapters.schema import feed_table_name
+from adapters.schema import feed_table_name, tables
 from adapters.streams import DynamoDBChangeStream
-from jobs.checkup import Check, Finding, fail, ok, warn
+from jobs.checkup import BOUND, Check, Finding, fail, ok, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +58,15 @@ if TYPE_CHECKING:
     from adapters.settings import Settings
     from jobs.shards import StreamName
 
-_STORE = "see that AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB and the credentials are right"
-_REACH_SECONDS = 5.0
+WITHIN = timedelta(seconds=12)  # all checks: the longest stands upon three short ones
+WITHIN_WITH_CALL = timedelta(seconds=35)
+_CALL = timedelta(seconds=30)
+_WATCH = timedelta(seconds=WITHIN_SECONDS + 1.5)
+_MANY_CALLS = timedelta(seconds=8)
+_ASK_SECONDS = 4.0
+_STORE = "see that DynamoDB answers in time"
+_FEED = "start a feed, and see that it can reach DynamoDB"
+_ACCESS = (CREDENTIALS, REGION)
 
 
 def checks_of(
@@ -51,57 +82,159 @@ def checks_of(
     `roles` are those whose rights these credentials should have; these may not look at what other
     processes do, which is an operator's. `url` is where a web process is, if that was said.
     """
-    dynamodb, streams = connect_dynamodb(connections=1), connect_streams()
-    s3, client = connect_s3(connections=1), connect_redis(settings.redis_url, connections=1)
-    redis = RedisChecks(client=client)
-    aws = AwsChecks(settings=settings, dynamodb=dynamodb, streams=streams, s3=s3)
-    rights = RightsChecks(
-        dynamodb=dynamodb, streams=streams, s3=s3, table=settings.table, bucket=settings.bucket
-    )
-    processes = ProcessChecks(
-        leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(settings.table)),
-        stream=DynamoDBChangeStream(tables=dynamodb, streams=streams, table=settings.table),
-        sweep=sweep,
-        census=DynamoDBCensusTaker(client=dynamodb, table=settings.table),
-        clock=SystemClock(),
-    )
+    clients = DoctorsClients()
+    redis = RedisChecks(client=connect_redis(settings.redis_url, connections=2))
     web = look_at_web(url or _own_url(settings), is_named=url is not None)
-    bucket = "see that LONGHAUL_BUCKET, AWS_ENDPOINT_URL_S3 and the credentials are right"
     return [
         Check(name="redis", look=redis.look, advice="see that REDIS_URL is right and Redis runs"),
-        Check(name="tables", look=aws.look_at_tables, advice=_STORE),
-        Check(name="aws clock", look=aws.look_at_clock, advice=_STORE),
-        Check(name="stream", look=aws.look_at_stream, advice=_STORE),
-        Check(name=f"bucket {settings.bucket}", look=aws.look_at_bucket, advice=bucket),
-        *(
-            Check(name=f"rights of {role}", look=_rights(rights, role), advice=_STORE)
-            for role in roles
-        ),
-        *_others(settings, calls_model=calls_model),
+        *_of_access(settings, clients),
+        *_of_tables(settings, clients),
+        *_of_bucket(settings, clients),
+        *(_of_role(settings, clients, role) for role in roles),
+        *_others(settings, clients, calls_model=calls_model),
+        *_receivers(settings, clients, is_workers=Role.WORKER in roles),
         Check(name="web", look=web, advice="see that --url is a web process's address"),
-        Check(name="workers", look=redis.workers, advice="see that Redis runs"),
-        *(() if roles else _of_processes(processes)),
+        Check(
+            name="workers", look=redis.workers, advice="see that Redis runs", rests_on=("redis",)
+        ),
+        *(() if roles else _of_processes(settings, clients, sweep)),
     ]
 
 
-def _of_processes(processes: ProcessChecks) -> Iterator[Check]:
-    feed = "start a feed, and see that it can reach DynamoDB"
-    yield Check(name="feeds", look=processes.feeds, advice=feed)
-    yield Check(name="sweep", look=processes.sweeper, advice=feed)
-    yield Check(name="open jobs", look=processes.waiting, advice=_STORE)
+def _of_access(settings: Settings, clients: DoctorsClients) -> Iterator[Check]:
+    access = AccessChecks(connect=clients.dynamodb, table=settings.table)
+    yield Check(name=CREDENTIALS, look=look_at_credentials, advice=GIVE_CREDENTIALS)
+    yield Check(name=REGION, look=look_at_region, advice="set AWS_REGION", rests_on=(CREDENTIALS,))
+    yield Check(name=DYNAMODB, look=access.look, advice=_STORE, rests_on=_ACCESS)
 
 
-def _rights(rights: RightsChecks, role: Role) -> Callable[[], Iterator[Finding]]:
-    return lambda: rights.look(role)
+def _of_tables(settings: Settings, clients: DoctorsClients) -> Iterator[Check]:
+    """Look at the jobs' table first: where it is missing, so are the others, which is one fault."""
+
+    def checks() -> AwsChecks:
+        return AwsChecks(settings=settings, dynamodb=clients.dynamodb())
+
+    def table(name: str) -> Callable[[], Iterator[Finding]]:
+        return lambda: checks().look_at_table(name)
+
+    def indexes(name: str) -> Callable[[], Iterator[Finding]]:
+        return lambda: checks().look_at_indexes(name)
+
+    jobs = table_check(settings.table)
+    for definition in tables(settings.table):
+        name = definition["TableName"]
+        yield Check(
+            name=table_check(name),
+            look=table(name),
+            advice=_STORE,
+            rests_on=(DYNAMODB,) if name == settings.table else (jobs,),
+        )
+    for name in indexed_tables(settings.table):
+        yield Check(
+            name=indexes_check(name),
+            look=indexes(name),
+            advice=_STORE,
+            rests_on=(table_check(name),),
+        )
+    yield Check(
+        name="stream",
+        look=lambda: checks().look_at_stream(clients.streams),
+        advice=STREAM,
+        rests_on=(jobs,),
+    )
 
 
-def _others(settings: Settings, *, calls_model: bool) -> Iterator[Check]:
-    def model() -> Iterator[Finding]:
-        if not calls_model:
-            yield ok("model", f"{settings.default_model} was not called; --call pays for one token")
-            return
-        client = connect_bedrock(connections=1, read_timeout=60)
-        yield from call_model(client, settings.default_model)
+def _of_bucket(settings: Settings, clients: DoctorsClients) -> Iterator[Check]:
+    def checks() -> BucketChecks:
+        return BucketChecks(settings=settings, s3=clients.s3())
+
+    name = _bucket_check(settings)
+    yield Check(name=name, look=lambda: checks().look(), advice=BUCKET, rests_on=_ACCESS)
+    yield Check(
+        name="bucket lifecycle",
+        look=lambda: checks().look_at_lifecycle(),
+        advice=BUCKET,
+        rests_on=(name,),
+    )
+    yield Check(
+        name="bucket cors", look=lambda: checks().look_at_cors(), advice=BUCKET, rests_on=(name,)
+    )
+
+
+def _bucket_check(settings: Settings) -> str:
+    return f"bucket {settings.bucket}"
+
+
+def _of_role(settings: Settings, clients: DoctorsClients, role: Role) -> Check:
+    def look() -> Iterator[Finding]:
+        rights = RightsChecks(
+            dynamodb=clients.dynamodb(),
+            streams=clients.streams(),
+            s3=clients.s3(),
+            table=settings.table,
+            bucket=settings.bucket,
+        )
+        yield from rights.look(role)
+
+    there = [table_check(one["TableName"]) for one in tables(settings.table)]
+    indexes = map(indexes_check, indexed_tables(settings.table))
+    return Check(
+        name=f"rights of {role}",
+        look=look,
+        advice=_STORE,
+        rests_on=(*there, *indexes, "stream", _bucket_check(settings)),
+        bound=_MANY_CALLS,
+    )
+
+
+def _of_processes(
+    settings: Settings, clients: DoctorsClients, sweep: StreamName
+) -> Iterator[Check]:
+    def checks() -> ProcessChecks:
+        dynamodb, table = clients.dynamodb(), settings.table
+        return ProcessChecks(
+            leases=DynamoDBShardLeases(client=dynamodb, table=feed_table_name(table)),
+            stream=DynamoDBChangeStream(tables=dynamodb, streams=clients.streams(), table=table),
+            sweep=sweep,
+            census=DynamoDBCensusTaker(client=dynamodb, table=table),
+            clock=SystemClock(),
+        )
+
+    leases = table_check(feed_table_name(settings.table))
+    yield Check(
+        name="feeds",
+        look=lambda: checks().feeds(),
+        advice=_FEED,
+        rests_on=(leases, "stream"),
+        bound=_WATCH,
+    )
+    yield Check(
+        name="sweep",
+        look=lambda: checks().sweeper(),
+        advice=_FEED,
+        rests_on=(leases,),
+        bound=_WATCH,
+    )
+    yield Check(
+        name="open jobs",
+        look=lambda: checks().waiting(),
+        advice=_STORE,
+        rests_on=(indexes_check(settings.table),),
+        bound=_MANY_CALLS,
+    )
+
+
+def _others(settings: Settings, clients: DoctorsClients, *, calls_model: bool) -> Iterator[Check]:
+    name = f"model {settings.default_model}"
+
+    def not_called() -> Iterator[Finding]:
+        yield ok(name, "was not called; --call pays for one token")
+
+    def call() -> Iterator[Finding]:
+        client = clients.make(
+            lambda: connect_bedrock(connections=1, read_timeout=_CALL.total_seconds())
+        )
+        yield from call_model(client, name, settings.default_model)
 
     def issuer() -> Iterator[Finding]:
         url = settings.oidc_issuer
@@ -123,39 +256,46 @@ def _others(settings: Settings, *, calls_model: bool) -> Iterator[Check]:
                 yield warn("webhooks", "may call this machine itself", advice)
 
     yield Check(
-        name="model", look=model, advice="see that AWS_ENDPOINT_URL_BEDROCK_RUNTIME is right"
+        name=name,
+        look=call if calls_model else not_called,
+        advice="see AWS_REGION and AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        rests_on=_ACCESS if calls_model else (),
+        bound=_CALL if calls_model else BOUND,
     )
     yield Check(name="issuer", look=issuer, advice="see LONGHAUL_OIDC_ISSUER, and that it answers")
     yield Check(name="webhooks", look=secrets, advice="see LONGHAUL_WEBHOOK_SECRETS")
-    yield from _receivers(settings)
 
 
-def _receivers(settings: Settings) -> Iterator[Check]:
+def _receivers(settings: Settings, clients: DoctorsClients, *, is_workers: bool) -> Iterator[Check]:
     """Look at what ends are told to, where there is some; nothing is told."""
+    receivers, seconds = ReceiverChecks(is_workers=is_workers), _ASK_SECONDS
     if (bus := settings.eventbridge_bus) is not None:
-
-        def look_at_bus() -> Iterator[Finding]:
-            check_bus(connect_eventbridge(connections=1, seconds=5), bus)
-            yield ok("event bus", f"{bus} is there, or not ours to look at")
-
-        yield Check(name="event bus", look=look_at_bus, advice="make it, or name another")
+        yield Check(
+            name=EVENT_BUS,
+            look=lambda: receivers.look_at_bus(
+                clients.make(lambda: connect_eventbridge(connections=1, seconds=seconds)), bus
+            ),
+            advice="see AWS_REGION and AWS_ENDPOINT_URL_EVENTBRIDGE",
+            rests_on=_ACCESS,
+        )
     if settings.iot_topic is not None:
-        url = connect_iot(connections=1, seconds=5).meta.endpoint_url
-        yield Check(name="iot", look=lambda: _reach("iot", url), advice="see its endpoint")
+        yield Check(
+            name=IOT,
+            look=lambda: receivers.look_at_iot(
+                clients.make(lambda: connect_iot(connections=1, seconds=seconds))
+            ),
+            advice=IOT_ADVICE,
+            rests_on=_ACCESS,
+        )
     if (stage := settings.apigateway_endpoint) is not None:
-        advice = "see LONGHAUL_APIGATEWAY_ENDPOINT"
-        yield Check(name="api gateway", look=lambda: _reach("api gateway", stage), advice=advice)
-
-
-def _reach(name: str, url: str) -> Iterator[Finding]:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        with socket.create_connection((parts.hostname or "", port), timeout=_REACH_SECONDS):
-            yield ok(name, f"{parts.hostname}:{port} can be reached; nothing was told")
-    except OSError as error:
-        told = f"{parts.hostname}:{port} cannot be reached ({type(error).__name__})"
-        yield fail(name, told, "see the endpoint's name, and the way out of this network")
+        yield Check(
+            name=API_GATEWAY,
+            look=lambda: receivers.look_at_stage(
+                clients.make(lambda: connect_apigateway(stage, connections=1, seconds=seconds))
+            ),
+            advice=STAGE_ADVICE,
+            rests_on=_ACCESS,
+        )
 
 
 def _own_url(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import botocore.exceptions
 
 from adapters.aws_errors import code_of, suppressing_refusal, translating
-from adapters.dynamodb_row import from_item, number, text, time, write_steps
+from adapters.dynamodb_row import from_item, keys_of, number, text, time, write_steps
 from adapters.schema import OPEN_JOBS
 from jobs.due import SHARDS
 from jobs.errors import RecordUnreadable
@@ -65,7 +65,7 @@ class DynamoDBDueJobs:
         try:
             return from_item(row)
         except RecordUnreadable as error:
-            self.log.warning("row_passed_over", job_id=row["JobId"]["S"], reason=str(error))
+            self.log.warning("row_passed_over", reason=str(error), **keys_of(row))
             return None
 
     def put_off(self, job: Job, until: datetime, swept: Step | None) -> bool:

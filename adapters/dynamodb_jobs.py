@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.literals import ReturnValueType
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
     from jobs.claim import ClaimTerms
@@ -173,13 +174,14 @@ class DynamoDBJobStore:
                     ":at": time(invoked.at),
                     ":steps": write_steps((invoked,)),
                 },
+                gives="NONE",
             )
         except _RefusedError as refused:
             row = refused.row
             held = {**_held_by(claim), ":at": time(invoked.at)}
             names = ("ClaimToken", "Epoch", "JobStatus", "InvokeStartedAt")
             if [row.get(name) for name in names] != list(held.values()):
-                raise _lost(claim) from refused
+                raise _lost(claim, refused.row) from refused
 
     def mark_divided(self, claim: Claim, division: Division) -> None:
         """Note how the job is about to be divided, under this claim alone."""
@@ -194,9 +196,10 @@ class DynamoDBJobStore:
                     ":plan": text(division.plan),
                     ":total": number(division.total),
                 },
+                gives="NONE",
             )
         except _RefusedError as refused:
-            raise _lost(claim) from refused
+            raise _lost(claim, refused.row) from refused
 
     def note_part(self, job: Job, number: int, at: datetime) -> Job:
         """Note that a part of a divided job is done, once."""
@@ -233,9 +236,10 @@ class DynamoDBJobStore:
                 condition=_HELD,
                 sets={"LeaseUntil": ":until", "DueAt": ":until"},
                 values={**_held_by(claim), ":until": time(until)},
+                gives="NONE",
             )
         except _RefusedError as refused:
-            raise _lost(claim) from refused
+            raise _lost(claim, refused.row) from refused
 
     def settle(self, claim: Claim, outcome: Outcome) -> Job:
         """Write how the attempt ended, under this claim alone."""
@@ -248,7 +252,7 @@ class DynamoDBJobStore:
             row = refused.row
             wanted = [text(claim.token), number(claim.epoch), text(job.status)]
             if [row.get(name) for name in ("ClaimToken", "Epoch", "JobStatus")] != wanted:
-                raise _lost(claim) from refused
+                raise _lost(claim, refused.row) from refused
         return from_item(row)
 
     def change(self, job: Job, change: Change) -> Job:
@@ -333,13 +337,14 @@ class DynamoDBJobStore:
                     ":steps": write_steps(partial.steps),
                     **{f":{name}": value for name, value in written.items()},
                 },
+                gives="NONE",
             )
         except _RefusedError as refused:
             row = (
                 refused.row
             )  # a result can only be our own: of this claim there is no other holder
             if [row.get(name) for name in ("Epoch", "JobStatus")] != list(cancelled.values()):
-                raise _lost(claim) from refused
+                raise _lost(claim, refused.row) from refused
 
     def keep_until(self, job_id: JobId, until: datetime | None) -> None:
         """Set or remove what DynamoDB deletes the row by."""
@@ -352,6 +357,7 @@ class DynamoDBJobStore:
                 sets={"ExpiresAt": ":until"} if when else {},
                 removes=() if when else ("ExpiresAt",),
                 values=there | when,
+                gives="NONE",
             )
 
     def _read(self, job_id: JobId) -> Mapping[str, Value]:
@@ -406,8 +412,12 @@ class DynamoDBJobStore:
         values: Mapping[str, Value],
         removes: tuple[str, ...] = (),
         adds: Mapping[str, str] | None = None,
+        gives: ReturnValueType = "ALL_NEW",
     ) -> Mapping[str, Value]:
-        """Do one conditional write and give the row after it. Raises _RefusedError."""
+        """Do one conditional write and give the row after it. Raises _RefusedError.
+
+        A row has its prompt in it: who does not look at it says that the write `gives` NONE.
+        """
         # Placeholders, because a name that is set may be one of DynamoDB's reserved words.
         adds = adds or {}
         names = {f"#{name}": name for name in (*sets, *removes, *adds)}
@@ -427,12 +437,12 @@ class DynamoDBJobStore:
                     UpdateExpression=expression,
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues=values,
-                    ReturnValues="ALL_NEW",
+                    ReturnValues=gives,
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except botocore.exceptions.ClientError as error:
                 raise _RefusedError(_refusing_row(error)) from error
-        return answer["Attributes"]
+        return answer.get("Attributes", {})
 
 
 class _RefusedError(Exception):
@@ -459,8 +469,12 @@ def _held_by(claim: Claim) -> dict[str, Value]:
     }
 
 
-def _lost(claim: Claim) -> ClaimLost:
-    return ClaimLost(f"job {claim.job_id} has left epoch {claim.epoch}")
+def _lost(claim: Claim, row: Mapping[str, Value]) -> ClaimLost:
+    status = row.get("JobStatus", {}).get("S")
+    return ClaimLost(
+        f"job {claim.job_id} has left epoch {claim.epoch}",
+        status=JobStatus(status) if status in set(JobStatus) else None,
+    )
 
 
 def _interrupted_at(row: Mapping[str, Value]) -> datetime | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.aws_errors import translating
-from adapters.dynamodb_row import LEAVING, summary_from_item, text, time
+from adapters.dynamodb_row import LEAVING, keys_of, summary_from_item, text, time
 from adapters.schema import USER_JOBS
 from jobs.errors import RecordUnreadable, Unavailable
 from jobs.job import JobId
@@ -143,7 +143,7 @@ class DynamoDBJobList:
         try:
             return summary_from_item(row)
         except RecordUnreadable as error:
-            self.log.warning("row_passed_over", reason=str(error), job_id=row["JobId"]["S"])
+            self.log.warning("row_passed_over", reason=str(error), **keys_of(row))
             return None
 
 

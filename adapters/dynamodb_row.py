@@ -237,6 +237,11 @@ def read_trace(item: Item) -> Trace:
     return trace or Trace(id=TraceId(item["TraceId"]["S"]))
 
 
+def keys_of(item: Item) -> dict[str, object]:
+    """Say for the log which job's a row is that may be anything else than one of ours."""
+    return {"job_id": item["JobId"]["S"], "trace_id": item.get("TraceId", {}).get("S")}
+
+
 def read_part(item: Item) -> PartOf | None:
     """Read which part of which job the row is."""
     if "PartOf" not in item:

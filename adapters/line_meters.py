@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Histogram
 
+from jobs.delivery import DeliveryState
 from jobs.job import JobStatus
+from jobs.receiver import DeliveryKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,24 @@ _TO_AN_HOUR = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800,
 _TO_A_MINUTE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ENDED = tuple(status for status in JobStatus if status.is_terminal)
+# Warnings that wake somebody (deploy/observability/alerts.yml). They are told as 0 from the start:
+# Prometheus sees no increase in a series that begins with its first warning.
+WAKING = (
+    "answer_not_kept",
+    "call_waits",
+    "census_waits",
+    "claim_waits",
+    "documents_wait",
+    "events_disconnected",
+    "feed_waits",
+    "fenced_disconnected",
+    "prompt_waits",
+    "publish_waits",
+    "result_waits",
+    "settle_waits",
+    "slots_are_local",
+    "sweep_waits",
+)
 
 
 class Bounded:
@@ -146,6 +166,9 @@ class LineMeters:
         self._deliveries = self._counter(
             "deliveries_tried", "Tries to tell a receiver, by what came of it", "kind", "state"
         )
+        for kind in DeliveryKind:
+            for state in DeliveryState:
+                self._deliveries.labels(kind, state)
         self._enqueued = self._counter("feed_tasks", "Tasks that the feed gave to the broker")
         self._too_old = self._counter("feed_records_too_old", "Records left to the sweep")
         self._rejected = self._counter("feed_records_rejected", "Records that were set aside")
@@ -158,6 +181,8 @@ class LineMeters:
             buckets=_TO_A_MINUTE,
         )
         self._warnings = self._counter("warnings", "Warnings and errors in the log", "event")
+        for event in WAKING:
+            self._warnings.labels(self._words.admit(event))
         self._unmeasured = self._counter(
             "lines_unmeasured", "Lines of a measured event without its keys"
         )

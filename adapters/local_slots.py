@@ -16,14 +16,14 @@ from jobs.slots import Slot, Turn, Turns, Use, ceiling_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jobs.job import ModelId, UserId
+    from jobs.job import Job, JobId, ModelId, UserId
     from jobs.task import Task
 
 LOOK_AGAIN = timedelta(milliseconds=200)  # where someone is at the ceiling
 
 
 class LocalSlots:
-    """jobs.slots.Slots in memory, under one lock.
+    """jobs.slots.Slots and Lines in memory, under one lock.
 
     `capacity` is how many jobs the process runs, `share` which part of it one user may have;
     `clock` is steady and in seconds.
@@ -70,6 +70,13 @@ class LocalSlots:
             line.leave(task)
             turns.append(Turn(task=task, slot=self._give(task, now)))
         return [LOOK_AGAIN.total_seconds()] if line else []
+
+    def standing(self, jobs: Sequence[Job]) -> frozenset[JobId]:
+        """Give those of the jobs that stand in line here."""
+        with self._lock:
+            return frozenset(
+                job.id for job in jobs if self._lines[job.model].has_job_of(job.user, job.id)
+            )
 
     def give_back(self, slot: Slot, use: Use) -> None:
         """End a slot and learn from what became of it."""

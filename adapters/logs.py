@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -10,20 +11,32 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 import structlog
 
 from adapters.guarded_lines import guard, guarded, write_exception
+from jobs.ports import Log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
     from adapters.settings import Settings
-    from jobs.ports import Log
 
+_STDERR = 2
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
+
+
+# How a line is made, as it was configured last; for lines that are written past every lock.
+_urgent_form: list[structlog.typing.Processor] = []
+
+
+class UrgentLog(Log, Protocol):
+    """jobs.ports.Log that can also tell of the worst."""
+
+    def critical(self, event: str, /, **keys: object) -> None:
+        """Log what ended something that should not have."""
 
 
 class Measure(Protocol):
@@ -64,7 +77,8 @@ def configure_logs(settings: Settings, *, measure: Measure | None = None) -> Non
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    _urgent_form[:] = [*_SHARED, *exceptions, guard, renderer]
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
@@ -80,7 +94,45 @@ def configure_logs(settings: Settings, *, measure: Measure | None = None) -> Non
     logging.root.setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     sys.excepthook = _tell_end
+    sys.unraisablehook = _tell_passed_over
     threading.excepthook = lambda told: _tell_end(told.exc_type, told.exc_value, told.exc_traceback)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Says of a line that cannot be made where it is from; Python would quote its arguments."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's
+        """Tell of it."""
+        get_urgent_log().warning("line_broke", logger=record.name, exc_info=sys.exc_info())
+
+
+class _PastLocks:
+    """Writes a line by one call of the system, and takes no lock."""
+
+    def write(self, line: str) -> None:
+        """Write it."""
+        os.write(_STDERR, f"{line}\n".encode(errors="replace"))
+
+    info = warning = error = critical = write
+
+
+def get_urgent_log() -> UrgentLog:
+    """Give the log for a signal's handler, and wherever else a lock may be held by its own thread.
+
+    Its lines have the form of all others, and are not measured.
+    """
+    log: UrgentLog = structlog.wrap_logger(
+        _PastLocks(),
+        processors=_urgent_form,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    return log
+
+
+def _tell_passed_over(told: sys.UnraisableHookArgs) -> None:
+    """Log an error that Python cannot raise anywhere, as while it collects garbage."""
+    exc_info = (told.exc_type, told.exc_value, told.exc_traceback)
+    get_urgent_log().warning("error_passed_over", exc_info=exc_info)
 
 
 def _tell_end(

@@ -159,7 +159,7 @@ class MemoryJobStore:
             job = self._held(claim)
             if (at := self._invoked.get(job.id)) is not None:
                 if at != invoked.at:
-                    raise _lost(claim)
+                    raise _lost(claim, job)
                 return
             self._invoked[job.id] = invoked.at
             steps = (*job.timeline, invoked)
@@ -192,10 +192,10 @@ class MemoryJobStore:
             row = self._jobs.get(claim.job_id)
             ours = self._tokens.get(claim.job_id) == claim.token
             if row is None or not ours or row.epoch != claim.epoch:
-                raise _lost(claim)
+                raise _lost(claim, row)
             if row.lease_until is None:
                 if row.status is not settled(claim.job, outcome).status:
-                    raise _lost(claim)
+                    raise _lost(claim, row)
                 return row
             row = settled(row, outcome)
             self._invoked.pop(row.id, None)
@@ -267,7 +267,7 @@ class MemoryJobStore:
         with self._lock:
             row = self._jobs.get(claim.job_id)
             if row is None or not was_cancelled_under(row, claim):
-                raise _lost(claim)
+                raise _lost(claim, row)
             if row.result is None:
                 self._write(with_partial(row, partial))
 
@@ -311,7 +311,7 @@ class MemoryJobStore:
             or job.status is not JobStatus.RUNNING
             or job.lease_until is None
         ):
-            raise _lost(claim)
+            raise _lost(claim, job)
         return job
 
     def _write(self, job: Job) -> None:
@@ -320,8 +320,11 @@ class MemoryJobStore:
         self.stream.record(before, job)
 
 
-def _lost(claim: Claim) -> ClaimLost:
-    return ClaimLost(f"job {claim.job_id} has left epoch {claim.epoch}")
+def _lost(claim: Claim, row: Job | None) -> ClaimLost:
+    return ClaimLost(
+        f"job {claim.job_id} has left epoch {claim.epoch}",
+        status=None if row is None else row.status,
+    )
 
 
 class MemoryObjectStore:

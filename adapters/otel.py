@@ -36,9 +36,10 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace import SpanKind as OtelKind
 
+from adapters.collector_session import CollectorSession
 from jobs.errors import LonghaulError, Misconfigured, Unavailable
 from jobs.trace import Trace, TraceId
-from jobs.tracing import SpanKind, Unspanned, error_word
+from jobs.tracing import SpanKind, Unspanned, error_word, outcome_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 _KINDS = {kind: OtelKind[kind.value] for kind in SpanKind}
 _TRACE_ID = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
 _LONGEST_FACT = 2_048
-_LAST_WORDS_SECONDS = 3.0
+_LAST_WORDS_SECONDS = (1.0, 3.0)  # at least, and at most
 _QUEUE = 8_192  # spans that may wait for a collector; what is more is dropped
 _BATCH = 512
 
@@ -101,8 +102,14 @@ class SdkSpan:
         /,
     ) -> None:
         if error is not None and not isinstance(error, GeneratorExit):
-            self.fail(error_word(error))
+            self._tell_end_by(error)
         self.end()
+
+    def _tell_end_by(self, error: BaseException) -> None:
+        if (outcome := outcome_word(error)) is None:
+            self.fail(error_word(error))
+        else:
+            self.tell({"longhaul.outcome": outcome})
 
 
 class OtelTracer:
@@ -220,18 +227,22 @@ class AskedSampler(Sampler):
 
 
 class ForgivingExporter(SpanExporter):
-    """Says once that the collector is away and once that it is back, and drops what it missed."""
+    """Says once that the collector is away and once that it is back, and drops what it missed.
 
-    def __init__(self, exporter: SpanExporter, outage: Outage) -> None:
+    `why` says what became of the last batch.
+    """
+
+    def __init__(self, exporter: SpanExporter, outage: Outage, why: Callable[[], str]) -> None:
         self._exporter = exporter
         self._outage = outage
+        self._why = why
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
         try:
             with self._outage.watched():
                 if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
-                    raise Unavailable("traces", "the collector takes no spans")
+                    raise Unavailable("traces", self._why())
         except LonghaulError:
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
@@ -266,25 +277,35 @@ def open_processor(settings: Settings, outage: Outage) -> BatchSpanProcessor:
     The SDK's own words about a collector that is away would be two lines a batch.
     """
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
+    session = CollectorSession(settings.traces_url or "")
     try:
-        exporter = OTLPSpanExporter(endpoint=settings.traces_url)
+        exporter = OTLPSpanExporter(endpoint=settings.traces_url, session=session)
     except Exception as error:
         raise Misconfigured(f"traces cannot be exported: {type(error).__name__}") from error
     processor = BatchSpanProcessor(
-        ForgivingExporter(exporter, outage),
+        ForgivingExporter(exporter, outage, lambda: session.problem),
         max_queue_size=_QUEUE,
         schedule_delay_millis=settings.otel_bsp_schedule_delay,
         max_export_batch_size=_BATCH,
     )
-    atexit.register(_say_last_words, processor)
+    atexit.register(_say_last_words, processor, _last_words_after(settings.drain_seconds))
     return processor
 
 
-def _say_last_words(processor: BatchSpanProcessor) -> None:
+def _last_words_after(drain_seconds: float) -> float:
+    """Say how long spans may be sent after a drain: who has little time for that has little for it.
+
+    honcho kills after five seconds, of which three are the drain's.
+    """
+    least, most = _LAST_WORDS_SECONDS
+    return min(most, max(least, drain_seconds / 3))
+
+
+def _say_last_words(processor: BatchSpanProcessor, seconds: float) -> None:
     """Send what is left, for a moment: a collector that is away must not hold up a drain."""
     thread = threading.Thread(target=processor.shutdown, name="last-spans", daemon=True)
     thread.start()
-    thread.join(_LAST_WORDS_SECONDS)
+    thread.join(seconds)
 
 
 def _sampler(settings: Settings) -> AskedSampler:

@@ -6,15 +6,17 @@ A worker listens there until its process ends, so who speaks to nobody knows tha
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import redis
 
 from adapters.redis_errors import translating_redis
-from adapters.redis_slots import ROOT
+from adapters.redis_slots import KEPT_SECONDS, ROOT
+from jobs.find import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 DRAIN_CHANNEL = "longhaul:drain:"
 _LOOK_SECONDS = 1.0
@@ -67,10 +69,34 @@ class RedisWorkers:
                 rooms[_text(name)] = int(room)
         return rooms
 
+    def heard(self, workers: Iterable[str]) -> dict[str, Heard]:
+        """Give what is known of each of these: what it said lately, and whether it listens now."""
+        names = sorted(set(workers))
+        if not names:
+            return {}
+        with translating_redis("redis", told="does not answer"):
+            said = self._client.hmget(f"{ROOT}:rooms", names)
+            counts = self._client.pubsub_numsub(*(f"{DRAIN_CHANNEL}{name}" for name in names))
+            seconds, microseconds = self._client.time()
+        now = seconds + microseconds / 1e6
+        return {
+            name: Heard(listens=bool(count), ago=_ago(value, now))
+            for name, value, (_, count) in zip(names, said, counts, strict=True)
+        }
+
     def tell_to_go(self, worker: str) -> bool:
         """Say that a worker is to go, and give whether it is there to hear it."""
         with translating_redis("redis", told="does not answer"):
             return bool(self._client.publish(f"{DRAIN_CHANNEL}{worker}", "go"))
+
+
+def _ago(said: bytes | str | None, now: float) -> timedelta | None:
+    """Read when a worker said its room: what it says counts for so long from then, by one clock."""
+    if said is None:
+        return None
+    until, _, _ = _text(said).partition(" ")
+    ago = now - (float(until) - KEPT_SECONDS)
+    return timedelta(seconds=ago) if ago <= KEPT_SECONDS else None
 
 
 def _text(value: bytes | str) -> str:

@@ -93,7 +93,9 @@ class RedisEventBus:
     def __init__(self, client: redis.Redis, log: Log) -> None:
         self._client = client
         self._log = log
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._filled = threading.Condition(lock)  # the one that says things waits for it
+        self._emptied = threading.Condition(lock)  # hundreds of jobs may wait for this one
         self._outbox: deque[_Message] = deque()
         self._taken_in = 0  # messages, since the process began
         self._sent = 0
@@ -126,16 +128,16 @@ class RedisEventBus:
 
         A Redis that is away is not waited for.
         """
-        with self._changed:
+        with self._emptied:
             until = self._taken_in
-            self._changed.wait_for(lambda: self._is_away or self._sent >= until, seconds)
+            self._emptied.wait_for(lambda: self._is_away or self._sent >= until, seconds)
             return self._sent >= until
 
     def _say(self, message: _Message, *, must: bool) -> None:
-        with self._changed:
+        with self._emptied:
             if not must and len(self._outbox) >= _OUTBOX:
                 wait = 0.0 if self._is_away else _HELD_UP_SECONDS
-                self._changed.wait_for(lambda: len(self._outbox) < _OUTBOX, wait)
+                self._emptied.wait_for(lambda: len(self._outbox) < _OUTBOX, wait)
             if not must and len(self._outbox) >= _OUTBOX:
                 self._dropped += 1
                 return
@@ -145,22 +147,24 @@ class RedisEventBus:
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()
                 atexit.register(self.wait_until_said, _LAST_WORDS_SECONDS)
-            self._changed.notify_all()
+            self._filled.notify()
 
     def _run(self) -> None:
         while True:
             messages = self._take()
             pause = _FIRST_PAUSE_SECONDS
             while not self._send(messages):
+                with self._emptied:
+                    self._emptied.notify_all()  # a Redis that is away is not waited for
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-            with self._changed:
+            with self._emptied:
                 self._sent += len(messages)
-                self._changed.notify_all()
+                self._emptied.notify_all()
 
     def _take(self) -> list[_Message]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._outbox)
+        with self._filled:
+            self._filled.wait_for(lambda: self._outbox)
             return [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
 
     def _send(self, messages: list[_Message]) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST_EVENTS = 20_000  # a job: twenty minutes of deltas every 50 ms and more
 _OPEN_SECONDS = 7 * 86_400
-_ENDED_SECONDS = 900  # then the row and the result tell the same
+ENDED_SECONDS = 900  # then the row and the result tell the same
 _FIELD = b"m"
 _ADD = """
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[2], 'm', ARGV[3])
@@ -63,7 +63,7 @@ class RedisEventLog:
 
 def log_event(pipe: Pipeline, event: Event, text: str) -> None:
     """Add an event to its job's log, bounded in length and in time."""
-    seconds = _ENDED_SECONDS if event.type.is_terminal else _OPEN_SECONDS
+    seconds = ENDED_SECONDS if event.type.is_terminal else _OPEN_SECONDS
     pipe.eval(_ADD, 1, _key(event.job), MOST_EVENTS, f"{event.seq}-0", text, seconds)
 
 

@@ -21,8 +21,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from adapters.metrics_ports import MOST_PORTS_ON
 from adapters.safe_url import is_safe_url
+from adapters.setting_words import allowed, explain, explain_together, nearest
 from adapters.topics import problem_with_template
-from adapters.trace_settings import TraceSettings
+from adapters.trace_settings import TraceSettings, mistyped_names
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.plan import MOST_PARTS
@@ -33,6 +34,8 @@ from jobs.shards import Start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
 
 PREFIX = "LONGHAUL_"
 # Read by the clients and their command, which may share a shell with a process of ours.
@@ -60,6 +63,7 @@ _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _BRACKETED = re.compile(r"\[(.*)\]")
 _WORD = r"^[!-~]+$"  # visible ASCII, as in a request
+_CLAIM = "a claim's name, of 1 to 128 visible ASCII characters"
 _SECRET = "whsec_"  # noqa: S105 - how Standard Webhooks' secrets begin
 _SECRET_BYTES = (24, 64)  # the specification's
 _MOST_TRIES = 20
@@ -83,10 +87,26 @@ class Settings(TraceSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    redis_url: str = Field(validation_alias="REDIS_URL", pattern=_REDIS)
-    table: str = Field(default="LLM_Jobs", pattern=r"^[A-Za-z0-9_.-]{3,200}$")
-    bucket: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]|\.[a-z0-9]){1,61}[a-z0-9]$")
-    default_model: str = Field(default="amazon.nova-lite-v1:0", pattern=_WORD, max_length=2048)
+    redis_url: str = Field(
+        validation_alias="REDIS_URL",
+        pattern=_REDIS,
+        description="redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path",
+    )
+    table: str = Field(
+        default="LLM_Jobs",
+        pattern=r"^[A-Za-z0-9_.-]{3,200}$",
+        description="3 to 200 letters, digits and _ . -",
+    )
+    bucket: str = Field(
+        pattern=r"^[a-z0-9]([a-z0-9-]|\.[a-z0-9]){1,61}[a-z0-9]$",
+        description="3 to 63 small letters, digits and - .",
+    )
+    default_model: str = Field(
+        default="amazon.nova-lite-v1:0",
+        pattern=_WORD,
+        max_length=2048,
+        description="a model's id, of 1 to 2048 visible ASCII characters",
+    )
     default_max_tokens: int = Field(default=4096, ge=1, le=2**31 - 1)
     allow_anonymous: bool = False
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
@@ -94,9 +114,15 @@ class Settings(TraceSettings):
     oidc_issuer: str | None = Field(default=None, max_length=512)
     oidc_audience: str | None = Field(default=None, min_length=1, max_length=512)
     oidc_jwks_url: str | None = Field(default=None, max_length=2048)
-    oidc_user_claim: str = Field(default="sub", pattern=_WORD, max_length=128)
-    oidc_scope_claim: str = Field(default="scope", pattern=_WORD, max_length=128)
-    oidc_user_prefix: str = Field(default="oidc:", pattern=r"^[A-Za-z0-9._@:-]{0,32}$")
+    oidc_user_claim: str = Field(default="sub", pattern=_WORD, max_length=128, description=_CLAIM)
+    oidc_scope_claim: str = Field(
+        default="scope", pattern=_WORD, max_length=128, description=_CLAIM
+    )
+    oidc_user_prefix: str = Field(
+        default="oidc:",
+        pattern=r"^[A-Za-z0-9._@:-]{0,32}$",
+        description="32 letters, digits and . _ @ : - at most",
+    )
     allowed_origins: Annotated[frozenset[str], NoDecode] = frozenset()
     allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
 
@@ -148,7 +174,9 @@ class Settings(TraceSettings):
     webhook_timeout_seconds: float = Field(default=15, ge=0.1, le=40)  # under a try's lease
     webhook_concurrency: int = Field(default=8, ge=1, le=200)
 
-    eventbridge_bus: str | None = Field(default=None, pattern=_BUS)
+    eventbridge_bus: str | None = Field(
+        default=None, pattern=_BUS, description="an event bus's name or ARN"
+    )
     iot_topic: str | None = None
     apigateway_endpoint: str | None = None
     apigateway_connection_key: str | None = Field(default=None, min_length=1, max_length=64)
@@ -169,6 +197,14 @@ class Settings(TraceSettings):
                 ) from None
             return value
 
+    @field_validator("web_processes", mode="before")
+    @classmethod
+    def _check_digits(cls, value: object) -> object:
+        """Take what gunicorn takes, which reads it by itself: no `4.0`."""
+        if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+            raise ValueError(f"must be {allowed(cls.model_fields['web_processes'])}")
+        return value
+
     @field_validator("spool_dir")
     @classmethod
     def _check_folder(cls, value: Path | None) -> Path | None:
@@ -184,7 +220,7 @@ class Settings(TraceSettings):
         try:
             return RetryPolicy.from_asl(json.loads(str(value)))
         except (json.JSONDecodeError, RecursionError, Misconfigured) as error:
-            raise ValueError(f"not ASL's Retry list: {error}") from error
+            raise ValueError(f"must be ASL's Retry list ({error})") from error
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -363,14 +399,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     ours = {_variable(name) for name in Settings.model_fields}
     known = ours | STAND_INS_OWN | CLIENTS_OWN
     wrong = [
-        f"{name}: no such setting"
+        f"{name}: no such setting{_meant(nearest(name.upper(), known))}"
         for name in sorted(environ)
         if name.upper().startswith(PREFIX) and name not in known
+    ]
+    wrong += [
+        f"{name}: no such setting of OpenTelemetry's{_meant(meant)}"
+        for name, meant in mistyped_names(environ).items()
     ]
     try:
         settings = Settings()  # type: ignore[call-arg] # the environment names them
     except ValidationError as error:
-        wrong += [_explain(dict(problem)) for problem in error.errors(include_url=False)]
+        wrong += [_explain(problem) for problem in error.errors(include_url=False)]
     if wrong:
         raise Misconfigured("; ".join(wrong))
     return settings
@@ -404,13 +444,17 @@ def _variable(field: str) -> str:
     return alias if isinstance(alias, str) else PREFIX + field.upper()
 
 
-def _explain(problem: dict[str, object]) -> str:
-    """Say what is wrong without the value, which may be a secret."""
-    location = problem["loc"]
-    if not location:  # of several settings together, which the message names
-        return str(problem["msg"])
-    field = str(location[0]) if isinstance(location, tuple) and location else ""
-    variable = _variable(field) if field in Settings.model_fields else field
-    if problem["type"] == "missing":
-        return f"{variable} is not set"
-    return f"{variable}: {problem['msg']}" if variable else str(problem["msg"])
+def _meant(name: str | None) -> str:
+    return "" if name is None else f" ({name} is one)"
+
+
+def _explain(problem: ErrorDetails) -> str:
+    if not problem["loc"]:
+        return explain_together(problem)
+    name = _field_of(str(problem["loc"][0]))
+    return explain(problem, variable=_variable(name), name=name, field=Settings.model_fields[name])
+
+
+def _field_of(location: str) -> str:
+    """Find a field by its name, or by the variable that pydantic names in its place."""
+    return next(name for name in Settings.model_fields if location in {name, _variable(name)})

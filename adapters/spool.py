@@ -61,7 +61,9 @@ class AnswerSpool:
             if held + len(written) > self._most_bytes:
                 raise Unavailable("spool", f"{self._folder} holds {held} bytes already")
             self._write(self._file(answer.job, answer.attempt), written)
-        self._log.info("answer_spooled", job_id=answer.job, of_attempt=answer.attempt)
+        self._log.info(
+            "answer_spooled", job_id=answer.job, attempt=answer.attempt, trace_id=answer.trace_id
+        )
 
     def find(self, job_id: JobId, attempt: int) -> PaidAnswer | None:
         """Read the answer, if it is there and is this call's."""

@@ -2,17 +2,24 @@
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 Nothing is traced unless a collector is named. An empty variable counts as none, as the
-specification says. Certificates are the exporter's own to read.
+specification says. Headers, certificates and the like are the exporter's own to read.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Annotated, Literal
+from pathlib import Path  # noqa: TC003 - pydantic reads it at runtime
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from adapters.setting_words import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Samplers = Literal[
     "always_on",
@@ -23,6 +30,13 @@ Samplers = Literal[
     "parentbased_traceidratio",
 ]
 _OTLP = "OTEL_EXPORTER_OTLP_"
+# Baggage has nothing that Longhaul looks at or passes on; it is in the specification's default.
+_PROPAGATORS = frozenset({"tracecontext", "xray", "baggage"})
+_FILES = tuple(
+    f"otlp_{signal}{file}"
+    for signal in ("", "traces_")
+    for file in ("certificate", "client_key", "client_certificate")
+)
 _PAIR = re.compile(r"\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=[^,]*")
 
 
@@ -43,6 +57,33 @@ class TraceSettings(BaseSettings):
         default="none", validation_alias=f"{_OTLP}COMPRESSION"
     )
     otlp_timeout: float = Field(default=10, gt=0, le=300, validation_alias=f"{_OTLP}TIMEOUT")
+    otlp_traces_headers: str | None = Field(default=None, validation_alias=f"{_OTLP}TRACES_HEADERS")
+    otlp_traces_protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf", validation_alias=f"{_OTLP}TRACES_PROTOCOL"
+    )
+    otlp_traces_compression: Literal["none", "gzip", "deflate"] = Field(
+        default="none", validation_alias=f"{_OTLP}TRACES_COMPRESSION"
+    )
+    otlp_traces_timeout: float = Field(
+        default=10, gt=0, le=300, validation_alias=f"{_OTLP}TRACES_TIMEOUT"
+    )
+    otlp_certificate: Path | None = Field(default=None, validation_alias=f"{_OTLP}CERTIFICATE")
+    otlp_client_key: Path | None = Field(default=None, validation_alias=f"{_OTLP}CLIENT_KEY")
+    otlp_client_certificate: Path | None = Field(
+        default=None, validation_alias=f"{_OTLP}CLIENT_CERTIFICATE"
+    )
+    otlp_traces_certificate: Path | None = Field(
+        default=None, validation_alias=f"{_OTLP}TRACES_CERTIFICATE"
+    )
+    otlp_traces_client_key: Path | None = Field(
+        default=None, validation_alias=f"{_OTLP}TRACES_CLIENT_KEY"
+    )
+    otlp_traces_client_certificate: Path | None = Field(
+        default=None, validation_alias=f"{_OTLP}TRACES_CLIENT_CERTIFICATE"
+    )
+    otel_propagators: Annotated[frozenset[str], NoDecode] = Field(
+        default=_PROPAGATORS, validation_alias="OTEL_PROPAGATORS"
+    )
     otel_sdk_disabled: bool = Field(default=False, validation_alias="OTEL_SDK_DISABLED")
     otel_traces_exporter: Literal["otlp", "none"] = Field(
         default="otlp", validation_alias="OTEL_TRACES_EXPORTER"
@@ -64,7 +105,13 @@ class TraceSettings(BaseSettings):
     )
 
     @field_validator(
-        "otlp_endpoint", "otlp_traces_endpoint", "otlp_headers", "otel_service_name", mode="before"
+        "otlp_endpoint",
+        "otlp_traces_endpoint",
+        "otlp_headers",
+        "otlp_traces_headers",
+        "otel_service_name",
+        *_FILES,
+        mode="before",
     )
     @classmethod
     def _read_empty(cls, value: object) -> object:
@@ -74,6 +121,9 @@ class TraceSettings(BaseSettings):
         "otlp_protocol",
         "otlp_compression",
         "otlp_timeout",
+        "otlp_traces_protocol",
+        "otlp_traces_compression",
+        "otlp_traces_timeout",
         "otel_sdk_disabled",
         "otel_traces_exporter",
         "otel_traces_sampler",
@@ -99,12 +149,36 @@ class TraceSettings(BaseSettings):
             raise ValueError("must be http://host:port or https://host")
         return value
 
-    @field_validator("otlp_headers")
+    @field_validator("otlp_headers", "otlp_traces_headers")
     @classmethod
     def _check_headers(cls, value: str | None) -> str | None:
         if value is not None and not all(_PAIR.fullmatch(pair) for pair in value.split(",")):
             raise ValueError("must be name=value,name=value")
         return value
+
+    @field_validator("otel_propagators", mode="before")
+    @classmethod
+    def _read_propagators(cls, value: object) -> frozenset[str]:
+        """Take any of those that Longhaul has; it always reads and sends its two headers."""
+        if isinstance(value, frozenset):
+            return value
+        named = frozenset(filter(None, map(str.strip, str(value).split(","))))
+        if not named <= _PROPAGATORS:
+            raise ValueError(
+                "must be of tracecontext, xray and baggage, separated by commas: traces come and go"
+                " in traceparent and X-Amzn-Trace-Id alone"
+            )
+        return named or _PROPAGATORS
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        """Look at certificates and keys where spans are sent; nobody else reads them."""
+        for field in _FILES if self.traces_url is not None else ():
+            path: Path | None = getattr(self, field)
+            if path is not None and not _can_be_read(path):
+                alias = type(self).model_fields[field].validation_alias
+                raise ValueError(f"{alias}: must be a file that can be read, not {str(path)!r}")
+        return self
 
     @field_validator("otel_resource_attributes", mode="before")
     @classmethod
@@ -127,3 +201,32 @@ class TraceSettings(BaseSettings):
             return self.otlp_traces_endpoint
         base = self.otlp_endpoint
         return None if base is None else f"{base.rstrip('/')}/v1/traces"
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:  # no path can be so long
+        return False
+
+
+def mistyped_names(environ: Iterable[str]) -> dict[str, str]:
+    """Find the variables that are almost called as one that is read here, and which that is.
+
+    Others that begin with OTEL_ are somebody else's, who may be another language's library, or
+    Kubernetes: it names a service called otel-collector to each pod beside it.
+    """
+    ours = {str(field.validation_alias) for field in TraceSettings.model_fields.values()}
+    others = {name for name in environ if name.startswith("OTEL_")} - ours
+    if not others:
+        return {}
+    found = {name: nearest(name, ours) for name in sorted(others - _known_to_opentelemetry())}
+    return {name: meant for name, meant in found.items() if meant is not None}
+
+
+def _known_to_opentelemetry() -> set[str]:
+    from opentelemetry import environment_variables  # noqa: PLC0415 - seldom needed
+    from opentelemetry.sdk import environment_variables as sdks  # noqa: PLC0415 - the same
+
+    names = {**vars(environment_variables), **vars(sdks)}
+    return {name.removeprefix("_") for name in names if "OTEL_" in name}

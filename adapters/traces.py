@@ -22,7 +22,7 @@ def open_tracer(settings: Settings, role: str) -> Tracer:
     from adapters.otel import OtelTracer, make_provider, open_processor  # noqa: PLC0415 - see above
 
     clock = SystemClock()
-    outage = Outage("traces: what it missed is lost", clock=clock, log=get_log())
+    outage = Outage("traces: what the collector misses is lost", clock=clock, log=get_log())
     provider = make_provider(
         open_processor(settings, outage), settings=settings, role=role, process=process_name(role)
     )

@@ -40,6 +40,7 @@ from adapters.process import process_name
 from adapters.redis_drain import RedisDrainSource, RedisWorkers
 from adapters.redis_events import RedisEventBus, RedisEventSource, connect_redis
 from adapters.redis_fenced import RedisFencedSource
+from adapters.redis_lines import RedisLines
 from adapters.redis_log import RedisEventLog
 from adapters.redis_nudges import RedisNudges
 from adapters.redis_open_jobs import RedisOpenJobs
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
         ObjectStore,
     )
     from jobs.rate import Rates
+    from jobs.slots import Lines
     from jobs.tickets import Tickets
     from jobs.tracing import Tracer
 
@@ -146,6 +148,7 @@ class FeedAdapters:
     store: JobStore
     events: EventBus
     holders: Holders
+    lines: Lines
     open_jobs: OpenJobs
     nudges: RedisNudges
     clock: Clock
@@ -336,6 +339,7 @@ def open_feed_parts(settings: Settings) -> FeedAdapters:
         store=_job_store(dynamodb, settings),
         events=bus,
         holders=bus,
+        lines=RedisLines(client),
         open_jobs=RedisOpenJobs(client),
         nudges=RedisNudges(client),
         clock=SystemClock(),
@@ -382,6 +386,11 @@ def open_redrive_parts(settings: Settings) -> RedriveParts:
 def open_workers(settings: Settings) -> RedisWorkers:
     """Make the operator's way to the workers."""
     return RedisWorkers(connect_redis(settings.redis_url, connections=1))
+
+
+def open_lines(settings: Settings) -> RedisLines:
+    """Make the operator's view of who stands in line."""
+    return RedisLines(connect_redis(settings.redis_url, connections=1))
 
 
 def open_drain_source(settings: Settings) -> RedisDrainSource:

@@ -48,6 +48,18 @@ def machine() -> str:
     )
 
 
+def neighbours(load_before: float) -> str:
+    """Say how busy the machine was when a run began, and what that does to its figures."""
+    cores = len(os.sched_getaffinity(0))
+    told = f"Load average when the run began: {load_before:.1f} on {cores} cores"
+    if load_before <= cores / 2:
+        return f"{told}."
+    return (
+        f"{told}, of others' work. Each change from one process to another then waits for a core:"
+        " times are longer, and ratios worse for whoever has more such changes."
+    )
+
+
 def versions(distributions: Iterable[str]) -> str:
     """Name Python's version and those of some distributions, in a line."""
     parts = [f"Python {platform.python_version()}"]

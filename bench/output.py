@@ -1,4 +1,4 @@
-"""Where a benchmark's figures go: the document, its pictures, and the raw figures."""
+"""Where a benchmark's figures go: the document, the folder beside it for pictures, and raw."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ class Output:
     """The places that a run writes to; a test gives its own."""
 
     document: Path
-    pictures: Path
     raw: Path
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Output:
         """Read them from the command line's."""
-        return cls(document=arguments.document, pictures=arguments.pictures, raw=arguments.raw)
+        return cls(document=arguments.document, raw=arguments.raw)
+
+    @property
+    def pictures(self) -> Path:
+        """The folder that has the document's name."""
+        return self.document.with_suffix("")
 
     def write(self, name: str, *, text: str, figures: Mapping[str, object]) -> None:
         """Put the section in its place, and the figures into a file of their own."""
@@ -36,12 +40,9 @@ class Output:
         say(text)
 
 
-def add_places(parser: argparse.ArgumentParser) -> None:
+def add_places(parser: argparse.ArgumentParser, *, document: Path = DOCUMENT) -> None:
     """Add the flags of the places to a benchmark's own."""
-    parser.add_argument("--document", type=Path, default=DOCUMENT, help="whose section is replaced")
-    parser.add_argument(
-        "--pictures", type=Path, default=DOCUMENT.with_suffix(""), help="a folder for the SVGs"
-    )
+    parser.add_argument("--document", type=Path, default=document, help="whose section is replaced")
     parser.add_argument("--raw", type=Path, default=RAW_FOLDER, help="a folder for the figures")
 
 

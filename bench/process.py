@@ -7,6 +7,10 @@ import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SETTLED = 0.002  # of the whole: two readings that differ by less are one
@@ -19,6 +23,14 @@ class Measured:
     """One process, by its pid."""
 
     pid: int
+
+    @classmethod
+    def running(cls, word: str, *, among: Iterable[int]) -> Measured:
+        """Find the one process whose command has this word. Raises ValueError: there is none."""
+        for pid in among:
+            if word in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+                return cls(pid=pid)
+        raise ValueError(f"no process runs {word}")
 
     def memory_bytes(self) -> int:
         """Give its proportional set size: what it holds, and its share of what it shares."""

@@ -36,14 +36,22 @@ class WatchedJob:
     @classmethod
     def submit(cls, server: Server, *, user: str, key: str) -> WatchedJob:
         """Make one through the API."""
-        answer = httpx.post(
-            f"{server.url}/v1/jobs",
-            json={"prompt": "x"},
-            headers={"Authorization": f"Bearer {key}"},
-            trust_env=False,
-        )
-        job = answer.raise_for_status().json()
-        return cls(id=JobId(job["id"]), user=UserId(user), trace_id=TraceId(job["trace_id"]))
+        [job] = cls.submit_many(1, server, user=user, key=key)
+        return job
+
+    @classmethod
+    def submit_many(cls, number: int, server: Server, *, user: str, key: str) -> list[WatchedJob]:
+        """Make so many through the API, one after the other."""
+        made = []
+        with httpx.Client(
+            base_url=server.url, headers={"Authorization": f"Bearer {key}"}, trust_env=False
+        ) as client:
+            for _ in range(number):
+                job = client.post("/v1/jobs", json={"prompt": "x"}).raise_for_status().json()
+                made.append(
+                    cls(id=JobId(job["id"]), user=UserId(user), trace_id=TraceId(job["trace_id"]))
+                )
+        return made
 
     def events(self) -> Iterator[Event]:
         """Tell what a worker would: it has started, and then text without end."""

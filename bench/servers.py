@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.stack import LocalStack
 
 _ROOM = 100  # connections beside those that are counted
+# The stand-ins' own choices are a laptop's: lines for people, and pages of any port.
+_AS_IN_PRODUCTION = {"LONGHAUL_LOG_FORMAT": "json", "LONGHAUL_ALLOWED_ORIGINS": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +36,25 @@ class Server:
 
 @contextmanager
 def longhaul_web(
-    stack: LocalStack, *, keys: Mapping[str, str], connections: int
+    stack: LocalStack,
+    *,
+    keys: Mapping[str, str],
+    connections: int,
+    store: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run the web process as the Procfile does; `keys` are its callers' keys by user."""
+    """Run the web process as the Procfile does; `keys` are its callers' keys by user.
+
+    `store` are variables that lead it to another store than the stack's.
+    """
     environ = {
+        **(store or {}),
         "LONGHAUL_API_KEYS": ",".join(f"{user}:{key}" for user, key in keys.items()),
         "LONGHAUL_WEB_CONNECTIONS": str(connections + _ROOM),
+        **_AS_IN_PRODUCTION,
     }
     command = ("--config", "web/gunicorn.py", "web.entry:app")
-    with _gunicorn(command, stack=stack, environ=environ, name="web", path="/readyz") as server:
+    path = "/healthz" if store else "/readyz"  # another store may have no tables to show
+    with gunicorn(command, stack=stack, environ=environ, name="web", path=path) as server:
         yield server
 
 
@@ -54,12 +66,12 @@ def plain_peer(stack: LocalStack, *, connections: int) -> Iterator[Server]:
         "--no-control-socket",
         "bench.plain:app",
     )
-    with _gunicorn(command, stack=stack, environ={}, name="plain", path="/") as server:
+    with gunicorn(command, stack=stack, environ={}, name="plain", path="/") as server:
         yield server
 
 
 @contextmanager
-def _gunicorn(
+def gunicorn(
     command: tuple[str, ...],
     *,
     stack: LocalStack,
@@ -67,6 +79,7 @@ def _gunicorn(
     name: str,
     path: str,
 ) -> Iterator[Server]:
+    """Run a gunicorn of one worker on a port of its own, until it answers at `path`."""
     port = free_base(1)
     program = Program(
         (f"{BIN}/gunicorn", "--bind", f"{HOST}:{port}", *command),

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 from deploy.arguments import (
     add_bulk_redrive,
+    add_command,
     add_doctor,
     add_drain,
     add_feed_commands,
     add_jobs,
     add_key_commands,
 )
-from deploy.beside_local import BESIDE_LOCAL, advice_beside_local
+from deploy.beside_local import advice_beside_local
 from jobs.errors import LonghaulError, Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+    from deploy.arguments import Commands
 
-_WHERE = "Where everything is, the environment says"
 _WRONG = 2  # exit status: the arguments, the environment or the resources need an operator
 
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_any(arguments, others=[add_commands])
     parser = argparse.ArgumentParser(
         prog="longhaul",
-        description=f"Operate Longhaul. {_WHERE}.",
+        description="Operate Longhaul. Where everything is, the environment says.",
     )
     add_commands(parser.add_subparsers(metavar="COMMAND", required=True))
     options = parser.parse_args(arguments)
@@ -53,29 +53,37 @@ def add_commands(commands: Commands) -> None:
     before = set(commands.choices)
     _add_each(commands)
     for name in set(commands.choices) - before:
-        parser = commands.choices[name]
-        parser.set_defaults(runner=_run)
-        parser.epilog = f"{_WHERE} ({BESIDE_LOCAL} {parser.prog} ...)."
+        commands.choices[name].set_defaults(runner=_run)
 
 
 def _add_each(commands: Commands) -> None:
-    bootstrap = commands.add_parser(
-        "bootstrap", help="make the tables and the bucket, if they are not there"
-    )
+    told = "make the tables and the bucket, if they are not there"
+    bootstrap = add_command(commands, "bootstrap", told)
     bootstrap.set_defaults(name="bootstrap", run="deploy.resource_commands:make_resources")
-    check = commands.add_parser("check", help="check the settings, the tables and the bucket")
+    check = add_command(commands, "check", "check the settings, the tables and the bucket")
     check.set_defaults(name="check", run="deploy.resource_commands:check_resources")
-    add_drain(commands.add_parser("drain", help="take workers out of work, and wait for them"))
-    add_jobs(commands.add_parser("jobs", help="find jobs of all users that do not end"))
-    # A user's `redrive ID` may be there; the client knows this one as its plural.
-    name = "redrive" if "redrive" not in commands.choices else "redrive-many"
-    told = "redrive what has failed, of all users: redrive --failed-since TIME"
-    add_bulk_redrive(commands.add_parser(name, prog="longhaul redrive", help=told))
-    add_doctor(commands.add_parser("doctor", help="look at every part, and say what to do"))
-    add_feed_commands(
-        commands.add_parser("feed", help="see and replay the records that nobody could read")
-    )
-    add_key_commands(commands.add_parser("keys", help="make, list and revoke API keys"))
+    add_drain(add_command(commands, "drain", "take workers out of work, and wait for them"))
+    add_jobs(add_command(commands, "jobs", "find jobs of all users that do not end"))
+    _add_redrive(commands)
+    add_doctor(add_command(commands, "doctor", "look at every part, and say what to do"))
+    told = "see and replay the records that nobody could read"
+    add_feed_commands(add_command(commands, "feed", told))
+    add_key_commands(add_command(commands, "keys", "make, list and revoke API keys"))
+
+
+def _add_redrive(commands: Commands) -> None:
+    """Add the plural, unless a user's `redrive ID` is there, which then tells of it."""
+    user_s = commands.choices.get("redrive")
+    if user_s is None:
+        add_bulk_redrive(
+            add_command(commands, "redrive", "run what has failed, of all users, again")
+        )
+        return
+    plural = "redrive --failed-since TIME: all that have failed, of all users"
+    user_s.description = f"{user_s.description}\n\nFor operators, {plural}."
+    for line in commands._get_subactions():  # noqa: SLF001 - what `longhaul --help` says
+        if line.dest == "redrive":
+            line.help = f"{line.help}; {plural}"
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from adapters.checks_rights import Role
-from adapters.doctor import checks_of
+from adapters.doctor import WITHIN, WITHIN_WITH_CALL, checks_of
 from adapters.settings import read_settings
+from adapters.side_by_side import examine
 from deploy.beside_local import advice_beside_local
 from deploy.table import printable
-from jobs.checkup import State, examine, fail, ok, worst_of
+from jobs.checkup import State, fail, ok, worst_of
 from jobs.errors import Misconfigured
 from workers.sweep_lease import SWEEP
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from jobs.checkup import Finding
 
 _STATUS = {State.OK: 0, State.WARN: 1, State.FAIL: 2}
-_NAME_WIDTH = 20
+_NAME_WIDTH = 30
 
 
 def see_doctor(options: argparse.Namespace) -> int:
@@ -36,11 +38,8 @@ def see_doctor(options: argparse.Namespace) -> int:
             sys.stdout.flush()
     worst = worst_of(found)
     if options.json:
-        written = [
-            {"name": one.name, "state": one.state, "told": one.told, "advice": one.advice}
-            for one in found
-        ]
-        sys.stdout.write(json.dumps({"state": worst, "findings": written}, indent=2) + "\n")
+        written = {"state": worst, "findings": [asdict(one) for one in found]}
+        sys.stdout.write(json.dumps(written, indent=2) + "\n")
     return _STATUS[worst]
 
 
@@ -61,9 +60,11 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield fail("settings", str(error), mend if advice is None else f"{mend}; {advice}")
         return
     yield ok("settings", "can be read")
-    yield from examine(checks)
+    yield from examine(checks, within=WITHIN_WITH_CALL if options.call else WITHIN)
 
 
 def _line(finding: Finding) -> str:
     told = f"{finding.state:<5} {finding.name:<{_NAME_WIDTH}} {printable(finding.told)}\n"
-    return told if finding.advice is None else f"{told}{'':<26} -> {finding.advice}\n"
+    return (
+        told if finding.advice is None else f"{told}{'':<{_NAME_WIDTH + 6}} -> {finding.advice}\n"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from jobs.errors import InvalidRequest
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from adapters.redis_drain import RedisWorkers
 
@@ -36,25 +38,31 @@ def drain_workers(options: argparse.Namespace) -> int:
     timeout = options.timeout
     if timeout is None:
         timeout = settings.drain_seconds + _MARGIN_SECONDS
-    left = _wait_for(wanted, workers, seconds=timeout)
-    for worker in left:
-        sys.stdout.write(f"{worker}  still there after {timeout:g} s\n")
+    left = _wait_for(wanted, workers, seconds=timeout, tell=_keep_silent if options.json else _tell)
+    if options.json:
+        gone = [worker for worker in wanted if worker not in left]
+        _tell(json.dumps({"gone": gone, "still_there": left}))
+    else:
+        for worker in left:
+            _tell(f"{worker}  still there after {timeout:g} s")
     return _STILL_THERE if left else 0
 
 
-def _wait_for(wanted: list[str], workers: RedisWorkers, *, seconds: float) -> list[str]:
+def _wait_for(
+    wanted: list[str], workers: RedisWorkers, *, seconds: float, tell: Callable[[str], object]
+) -> list[str]:
     """Say it again and again until nobody hears it, and give those who still do."""
     deadline = time.monotonic() + seconds
     last_heard = dict.fromkeys(wanted, time.monotonic())
     for worker in wanted:
-        _tell(f"{worker}  finishes what it runs, and takes nothing new")
+        tell(f"{worker}  finishes what it runs, and takes nothing new")
     while last_heard and time.monotonic() < deadline:
         for worker in list(last_heard):
             if workers.tell_to_go(worker):
                 last_heard[worker] = time.monotonic()
             elif time.monotonic() - last_heard[worker] > _GONE_FOR_SECONDS:
                 del last_heard[worker]
-                _tell(f"{worker}  has gone")
+                tell(f"{worker}  has gone")
         time.sleep(_LOOK_SECONDS)
     return sorted(last_heard)
 
@@ -62,3 +70,7 @@ def _wait_for(wanted: list[str], workers: RedisWorkers, *, seconds: float) -> li
 def _tell(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _keep_silent(_: str) -> None:
+    """Leave what a person would read out of what a script reads."""

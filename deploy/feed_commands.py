@@ -50,17 +50,21 @@ def replay_rejected(options: argparse.Namespace) -> int:
         raise InvalidRequest("name the records to replay, or say --all")
     with _replay_parts() as parts:
         if options.all:
-            return _replay_each(_every(parts.rejected), parts)
-        return _replay_each(_find_all(options.ids, parts.rejected), parts)
+            return _replay_each(_every(parts.rejected), parts, as_json=options.json)
+        return _replay_each(_find_all(options.ids, parts.rejected), parts, as_json=options.json)
 
 
-def _replay_each(records: Sequence[RejectedRecord], parts: ReplayParts) -> int:
+def _replay_each(records: Sequence[RejectedRecord], parts: ReplayParts, *, as_json: bool) -> int:
     """Replay one record after another, and tell of each as soon as it is done."""
     kept = 0
     for record in records:
         replayed = replay(record, parts)
         kept += not replayed.is_removed
-        sys.stdout.write(f"{record.id}  {printable(replayed.told)}\n")
+        if as_json:
+            told = {"id": record.id, "is_removed": replayed.is_removed, "told": replayed.told}
+            sys.stdout.write(json.dumps(told) + "\n")
+        else:
+            sys.stdout.write(f"{record.id}  {printable(replayed.told)}\n")
         sys.stdout.flush()
     return _KEPT if kept else 0
 

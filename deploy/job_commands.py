@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from adapters.clock import SystemClock
 from adapters.settings import read_settings
-from adapters.wiring import open_finder, open_redrive_parts
+from adapters.wiring import open_finder, open_lines, open_redrive_parts, open_workers
 from deploy.table import printable, table
-from jobs.errors import InvalidRequest, JobNotFound, NotRedrivable
-from jobs.find import look_at
+from jobs.errors import InvalidRequest, JobNotFound, NotRedrivable, Unavailable
+from jobs.find import holder_of, look_at
 from jobs.job import UserId
 from jobs.redrive import redrive_job
 from jobs.times import written_time
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from jobs.find import Ended, Found, Size, Stuck
+    from adapters.settings import Settings
+    from jobs.find import Ended, Found, Heard, Size, Stuck
+    from jobs.job import Job, JobId
     from jobs.redrive import RedriveParts
 
 _NOT_ALL = 1  # exit status: some are stuck, or could not be redriven
@@ -35,7 +37,18 @@ def list_stuck(options: argparse.Namespace) -> int:
     settings, now = read_settings(os.environ), SystemClock().now()
     before = now - options.older_than
     found = open_finder(settings).find_open(before, now=now, limit=options.limit)
-    stuck = [look_at(job, now) for job in found.jobs]
+    heard = _heard_of(found.jobs, settings)
+    in_line = _in_line(found.jobs, settings)
+    stuck = [
+        look_at(
+            job,
+            now,
+            lease=settings.lease,
+            heard=heard.get(holder_of(job) or ""),
+            is_in_line=None if in_line is None else job.id in in_line,
+        )
+        for job in found.jobs
+    ]
     if options.json:
         written = [_whole(one, now) for one in stuck]
         _write(json.dumps({"jobs": written, "is_whole": found.is_whole}, indent=2))
@@ -44,12 +57,31 @@ def list_stuck(options: argparse.Namespace) -> int:
     return _NOT_ALL if stuck else 0
 
 
+def _heard_of(jobs: Sequence[Job], settings: Settings) -> dict[str, Heard]:
+    """Ask Redis which of the jobs' holders are there; nothing is known while it is away."""
+    holders = [holder for job in jobs if (holder := holder_of(job)) is not None]
+    try:
+        return open_workers(settings).heard(holders)
+    except Unavailable as error:
+        sys.stderr.write(f"longhaul jobs: whether workers live is not known: {error}\n")
+        return {}
+
+
+def _in_line(jobs: Sequence[Job], settings: Settings) -> frozenset[JobId] | None:
+    """Ask Redis which of the jobs only wait for their turn; None while it is away."""
+    try:
+        return open_lines(settings).standing(jobs)
+    except Unavailable as error:
+        sys.stderr.write(f"longhaul jobs: who stands in line is not known: {error}\n")
+        return None
+
+
 def _table(stuck: Sequence[Stuck], found: Found, now: datetime) -> Iterator[str]:
     if not stuck:
         yield "no stuck jobs" if found.is_whole else "none among those looked at; there are more"
         return
     rows = [
-        ("JOB", "STATE", "AGE", "ATTEMPT", "LAST STEP", "HOLDER", "USER", "WHY"),
+        ("JOB", "STATE", "AGE", "ATTEMPT", "LAST STEP", "HOLDER", "LEASE END", "USER", "WHY"),
         *(
             (
                 one.job.id if one.job.part is None else f"{one.job.id} (of {one.job.part.job})",
@@ -58,6 +90,7 @@ def _table(stuck: Sequence[Stuck], found: Found, now: datetime) -> Iterator[str]
                 f"{one.job.attempt}/{one.job.max_attempts}",
                 str(one.last_step),
                 one.holder or "-",
+                _lease_end(one) or "-",
                 str(one.job.user),
                 one.why,
             )
@@ -82,12 +115,21 @@ def _whole(one: Stuck, now: datetime) -> dict[str, object]:
         "max_attempts": job.max_attempts,
         "last_step": one.last_step,
         "holder": one.holder,
+        "lease_until": _lease_end(one),
+        "rescue_at": written_time(one.rescue_at) if one.rescue_at else None,
         "next_due": written_time(job.due_at) if job.due_at else None,
         "error": job.error.code if job.error else None,
         "part_of": job.part.job if job.part else None,
         "why": one.why,
         "trace_id": job.trace.id,
     }
+
+
+def _lease_end(one: Stuck) -> str | None:
+    """Give the end of a lease that somebody holds, or held last."""
+    if one.rescue_at is None or one.job.lease_until is None:
+        return None
+    return written_time(one.job.lease_until)
 
 
 def redrive_many(options: argparse.Namespace) -> int:

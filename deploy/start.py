@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What follows `python -m`.
 PROCESSES = {
-    "web": ("gunicorn", "--config", "python:web.gunicorn", "web.entry:app"),
+    "web": ("web.serve",),
     "worker": ("workers.worker_entry",),
     "feed": ("workers.feed_entry",),
 }

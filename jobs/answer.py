@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from jobs.trace import TraceId
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 class PaidAnswer:
     """The model's whole text; `usage` is input and output tokens, `raw` a native answer's JSON.
 
+    `trace_id` is its job's, for who tells of it; an older worker's has none.
+
     Attempts go on counting over redrives, so job and attempt name one call for ever.
     """
 
@@ -28,6 +32,7 @@ class PaidAnswer:
     usage: tuple[int, int] | None
     stop_reason: str | None
     raw: str | None = None
+    trace_id: TraceId | None = None
 
     def to_json(self) -> str:
         """Write the form in which it is kept: in ASCII, so that any text survives any store."""
@@ -51,17 +56,23 @@ class PaidAnswer:
                     text=said,
                     usage=None if usage is None else (usage[0], usage[1]),
                     stop_reason=stop_reason,
-                    raw=_raw_in(fields),
+                    raw=_text_in(fields, "raw"),
+                    trace_id=_trace_id_in(fields),
                 )
         raise ValueError(f"not the answer of attempt {attempt} of job {job}")
 
 
-def _raw_in(fields: Mapping[str, object]) -> str | None:
+def _text_in(fields: Mapping[str, object], name: str) -> str | None:
     """Read what answers have not had from the beginning."""
-    match fields.get("raw"):
-        case str() | None as raw:
-            return raw
-    raise ValueError("the raw answer is no text")
+    match fields.get(name):
+        case str() | None as text:
+            return text
+    raise ValueError(f"{name} is no text")
+
+
+def _trace_id_in(fields: Mapping[str, object]) -> TraceId | None:
+    text = _text_in(fields, "trace_id")
+    return None if text is None else TraceId(text)
 
 
 class KeptAnswers(Protocol):

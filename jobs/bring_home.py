@@ -19,6 +19,11 @@ def bring_home(left: LeftAnswers, home: KeptAnswers, log: Log) -> int:
     for answer in left.find_left():
         home.keep(answer)
         left.forget(answer)
-        log.info("answer_brought_home", job_id=answer.job, of_attempt=answer.attempt)
+        log.info(
+            "answer_brought_home",
+            job_id=answer.job,
+            attempt=answer.attempt,
+            trace_id=answer.trace_id,
+        )
         carried += 1
     return carried

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.events import Event
     from jobs.job import JobId, JobStatus, ModelId, UserId
     from jobs.receiver import Receiver
-    from jobs.trace import Trace
+    from jobs.trace import Trace, TraceId
 
 
 class Change(StrEnum):
@@ -98,19 +98,19 @@ def ends_in(records: Iterable[ChangeRecord]) -> list[Image]:
     ]
 
 
-def part_ends_in(records: Iterable[ChangeRecord]) -> list[PartOf]:
-    """Say which parts ended."""
+def part_ends_in(records: Iterable[ChangeRecord]) -> list[tuple[PartOf, TraceId]]:
+    """Say which parts ended, and in which trace, which is their job's."""
     return [
-        record.after.part
+        (record.after.part, record.after.trace.id)
         for record in records
         if record.after is not None and record.after.part is not None and _ended_in(record)
     ]
 
 
-def divided_ends_in(records: Iterable[ChangeRecord]) -> list[tuple[JobId, Division]]:
-    """Say which jobs ended that had been divided, and how."""
+def divided_ends_in(records: Iterable[ChangeRecord]) -> list[tuple[JobId, Division, TraceId]]:
+    """Say which jobs ended that had been divided, how, and in which trace."""
     return [
-        (record.job_id, record.after.division)
+        (record.job_id, record.after.division, record.after.trace.id)
         for record in records
         if record.after is not None and record.after.division is not None and _ended_in(record)
     ]

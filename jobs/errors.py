@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from jobs.job import JobId
+    from jobs.job import JobId, JobStatus
     from jobs.rate import Allowance
 
 MODEL_THROTTLED: Final = "model_throttled"  # the error code that a limiter learns from
@@ -190,9 +190,16 @@ class HandedOver(LonghaulError):
 
 
 class ClaimLost(LonghaulError):
-    """The row has moved on: whoever held this claim may neither pay nor write any more."""
+    """The row has moved on: whoever held this claim may neither pay nor write any more.
+
+    `status` is the row's, where there is one.
+    """
 
     code = "claim_lost"
+
+    def __init__(self, message: str, *, status: JobStatus | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ModelError(LonghaulError):

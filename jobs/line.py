@@ -25,7 +25,11 @@ class Line:
 
     def __contains__(self, task: Task) -> bool:
         """Tell whether the task's job stands in line."""
-        return task.job_id in self._users.get(task.user, ())
+        return self.has_job_of(task.user, task.job_id)
+
+    def has_job_of(self, user: UserId, job_id: JobId) -> bool:
+        """Tell whether a user's job stands in line."""
+        return job_id in self._users.get(user, ())
 
     def has_any_of(self, user: UserId) -> bool:
         """Tell whether the user has to wait behind tasks of their own."""

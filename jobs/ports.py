@@ -75,7 +75,7 @@ class Log(Protocol):
 
 
 class JobStore(Protocol):
-    """The table of jobs; the truth."""
+    """The table of jobs; the truth. ClaimLost says with it what has become of the job."""
 
     def add(self, job: Job) -> None:
         """Write a new job's row; when it returns, the row is durable. Raises JobExists."""

@@ -211,6 +211,7 @@ def collect(run: Run, invocation: Invocation) -> PaidAnswer:
         usage=answering.usage,
         stop_reason=answering.stop_reason,
         raw=answering.raw,
+        trace_id=invocation.trace.id,
     )
     run.hold(answer)
     return answer

@@ -57,8 +57,10 @@ def tell_outcome(span: Span, outcome: Outcome) -> None:
     """Tell how a run ended, and of a retry after what wait."""
     span.tell({"longhaul.outcome": type(outcome).__name__.lower()})
     match outcome:
-        case Failed(error=error) | Expired(error=error):
+        case Failed(error=error):
             span.fail(error.code)
+        case Expired(error=error):
+            span.tell({"longhaul.reason": error.code})
         case Retrying(error=error):
             delay = outcome.delay.total_seconds()
             span.note("job.retrying", {"error.type": error.code, "longhaul.delay_seconds": delay})

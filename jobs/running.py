@@ -143,7 +143,13 @@ class Run:
 
     def span(self, name: str, facts: Facts | None = None) -> Span:
         """Begin a step of this run that a trace shows."""
-        return self.parts.tracer.begin(name, SpanKind.INTERNAL, self.claim.job.trace, facts=facts)
+        ours: Facts = {
+            "longhaul.job_id": self.claim.job_id,
+            "longhaul.attempt": self.claim.attempt,
+        }
+        return self.parts.tracer.begin(
+            name, SpanKind.INTERNAL, self.claim.job.trace, facts={**ours, **(facts or {})}
+        )
 
     @property
     def text_so_far(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from jobs.job import JobId, ModelId, UserId
+    from jobs.job import Job, JobId, ModelId, UserId
     from jobs.task import Task
 
 
@@ -77,6 +77,13 @@ class Slots(Protocol):
 
     def keep(self, slots: Sequence[Slot]) -> None:
         """Say every few seconds which slots are in use; what is not said lapses in a minute."""
+
+
+class Lines(Protocol):
+    """The lines for slots, for who only wants to know."""
+
+    def standing(self, jobs: Sequence[Job]) -> frozenset[JobId]:
+        """Give those of the jobs whose tasks stand in line. May raise Unavailable."""
 
 
 def ceiling_of(capacity: int, share: float) -> int:

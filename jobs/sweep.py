@@ -2,7 +2,8 @@
 
 A task that never came, a wait whose timer died with its worker, a claim whose holder is gone: each
 leaves a row whose time to look again has passed. The sweep makes a task of it, and the claim
-decides, as for any other task.
+decides, as for any other task. A job whose turn has not come looks the same but for the line it
+stands in; its new task takes the old one's place there, and it is not told of as rescued.
 
 A lease's end was written by its holder's clock, so that it is over by the sweeper's says little.
 The sweep looks twice, half a lease apart by its own clock alone, and moves only what nobody has
@@ -24,12 +25,14 @@ from jobs.task import Task
 from jobs.timeline import Step, StepName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from jobs.announce import AnnounceParts
     from jobs.fenced import Holders
-    from jobs.job import Job
+    from jobs.job import Job, JobId
     from jobs.ports import Clock, DueJobs, EventBus, JobStore, Log, TaskQueue
+    from jobs.slots import Lines
 
 BATCH = 200
 
@@ -43,6 +46,7 @@ class SweepParts:
     events: EventBus
     holders: Holders
     queue: TaskQueue
+    lines: Lines
     announcing: AnnounceParts
     clock: Clock
     log: Log
@@ -57,19 +61,30 @@ def sweep(parts: SweepParts) -> int:
     """
     now = parts.clock.now()
     jobs = parts.due.find(now, limit=BATCH)
+    in_line = _in_line(jobs, parts)
     tasks: list[Task] = []
     try:
         for job in jobs:
-            tasks += _move_or_pass_over(job, now, parts)
+            tasks += _move_or_pass_over(job, now, parts, is_in_line=job.id in in_line)
     finally:
         parts.queue.enqueue(tasks)  # what was put off must be triggered, whatever came after it
     return len(jobs)
 
 
-def _move_or_pass_over(job: Job, now: datetime, parts: SweepParts) -> list[Task]:
+def _in_line(jobs: Sequence[Job], parts: SweepParts) -> frozenset[JobId]:
+    """Give those that only wait for their turn; where nobody can tell, none."""
+    try:
+        return parts.lines.standing(jobs) if jobs else frozenset()
+    except Unavailable:
+        return frozenset()
+
+
+def _move_or_pass_over(
+    job: Job, now: datetime, parts: SweepParts, *, is_in_line: bool
+) -> list[Task]:
     """Move one job; one that cannot be moved must not stand in the way of all others."""
     try:
-        task = _move(job, now, parts)
+        task = _move(job, now, parts, is_in_line=is_in_line)
     except (Unavailable, Misconfigured):
         raise
     except Exception as error:  # noqa: BLE001 - see above
@@ -80,7 +95,7 @@ def _move_or_pass_over(job: Job, now: datetime, parts: SweepParts) -> list[Task]
     return [] if task is None else [task]
 
 
-def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
+def _move(job: Job, now: datetime, parts: SweepParts, *, is_in_line: bool) -> Task | None:
     """Expire the job, or put it off and make its task; None where there is nothing to do yet."""
     if job.status.is_terminal:
         _announce(job, parts)
@@ -99,7 +114,11 @@ def _move(job: Job, now: datetime, parts: SweepParts) -> Task | None:
     swept = Step(name=StepName.SWEPT, at=now, by=parts.process)
     if not parts.due.put_off(job, next_due_at(job, now), swept):
         return None
-    parts.log.warning("job_swept", job_id=job.id, trace_id=job.trace.id, status=job.status)
+    keys = {"job_id": job.id, "trace_id": job.trace.id, "status": job.status}
+    if is_in_line:
+        parts.log.info("job_in_line", **keys)
+    else:
+        parts.log.warning("job_swept", **keys)
     return Task.of(job, now=now, by=parts.process)
 
 

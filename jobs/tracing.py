@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
-from jobs.errors import LonghaulError, ModelError
+from jobs.errors import (
+    ClaimLost,
+    DeadlinePassed,
+    HandedOver,
+    JobMoved,
+    JobNotFound,
+    KeyReused,
+    LonghaulError,
+    ModelError,
+    NotRedrivable,
+    TooManyJobs,
+)
+from jobs.job import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +47,12 @@ class SpanKind(StrEnum):
 
 
 class Span(Protocol):
-    """Something under way; as a context it ends with its block, failed where that raises."""
+    """Something under way; as a context it ends with its block, failed where that raises.
+
+    What is broken off because the job was cancelled, expired or went to another has not failed,
+    nor has what the state of things refuses, as a redrive of a job that waits already: it says so
+    as its outcome.
+    """
 
     @property
     def trace(self) -> Trace:
@@ -115,6 +132,20 @@ def error_word(error: BaseException) -> str:
     if isinstance(error, ModelError):
         return error.name
     return error.code if isinstance(error, LonghaulError) else type(error).__name__
+
+
+def outcome_word(error: BaseException) -> str | None:
+    """Name what an error breaks off, or refuses, although nothing has failed; None where it has."""
+    match error:
+        case ClaimLost(status=JobStatus.CANCELLED | JobStatus.EXPIRED as status):
+            return status.lower()
+        case DeadlinePassed():
+            return "expired"
+        case ClaimLost() | HandedOver():
+            return error.code
+        case JobMoved() | JobNotFound() | KeyReused() | NotRedrivable() | TooManyJobs():
+            return error.code
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,27 @@ class AccessKey:
         return cls(id=made["AccessKeyId"], secret=made["SecretAccessKey"])
 
 
+def make_stack(server: PushStandIn, name: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Let CloudFormation make the template's stack, and give its outputs."""
+    client: CloudFormationClient = server.client("cloudformation")
+    client.create_stack(
+        StackName=name,
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+
+    def made() -> dict[str, Any]:
+        [stack] = client.describe_stacks(StackName=name)["Stacks"]
+        assert stack["StackStatus"] in {"CREATE_IN_PROGRESS", "CREATE_COMPLETE"}, stack
+        return dict(stack) if stack["StackStatus"] == "CREATE_COMPLETE" else {}
+
+    outputs = wait_until(made, "the stack is made")["Outputs"]
+    return {one["OutputKey"]: one["OutputValue"] for one in outputs}
+
+
 @dataclass(frozen=True, kw_only=True)
 class AwsStack:
     """What `aws cloudformation deploy` has made."""
@@ -65,25 +86,9 @@ class AwsStack:
 
     @classmethod
     def deploy(cls, server: PushStandIn) -> AwsStack:
-        client: CloudFormationClient = server.client("cloudformation")
-        client.create_stack(
-            StackName=NAME,
-            TemplateBody=TEMPLATE.read_text(),
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()
-            ],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-
-        def made() -> dict[str, Any]:
-            [stack] = client.describe_stacks(StackName=NAME)["Stacks"]
-            assert stack["StackStatus"] in {"CREATE_IN_PROGRESS", "CREATE_COMPLETE"}, stack
-            return dict(stack) if stack["StackStatus"] == "CREATE_COMPLETE" else {}
-
-        outputs = wait_until(made, "the stack is made")["Outputs"]
         return cls(
             server=server,
-            outputs={one["OutputKey"]: one["OutputValue"] for one in outputs},
+            outputs=make_stack(server, NAME, PARAMETERS),
             keys={process: AccessKey.made_for(process, server) for process in PROCESSES},
         )
 

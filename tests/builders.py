@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapters.kept_answers import AnswersInObjects
+from adapters.local_slots import LocalSlots
 from adapters.memory import (
     ManualClock,
     MemoryEvents,
@@ -617,6 +618,7 @@ def sweep_parts(store: MemoryJobStore, **changes: Any) -> SweepParts:  # noqa: A
         events=MemoryEvents(),
         holders=MemoryFenced(),
         queue=MemoryTaskQueue(),
+        lines=LocalSlots(capacity=1, share=1),
         announcing=announce_parts(),
         clock=ManualClock(),
         log=RecordingLog(),

@@ -80,6 +80,11 @@ class Template:
         statements: list[dict[str, Any]] = document["PolicyDocument"]["Statement"]
         return statements
 
+    def output(self, name: str) -> str:
+        """Give the value of an output."""
+        value: str = self._work_out(self.source["Outputs"][name]["Value"])
+        return value
+
     def _work_out(self, node: Any) -> Any:  # noqa: ANN401 - YAML
         match node:
             case {"Ref": "AWS::NoValue"}:

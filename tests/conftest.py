@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Let nothing outlive this process, pytest-xdist's workers and what they start included."""
+    """Let nothing outlive this process, pytest-xdist's workers and what they start included.
+
+    A shell lets what it runs in the background ignore SIGINT, and with it all that this starts.
+    """
     os.environ.update(leash())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

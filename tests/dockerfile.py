@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCKERFILE = REPO_ROOT / "deploy" / "Dockerfile"
+
+
+def version() -> str:
+    """Give the project's version, which is the tag of its images."""
+    project = tomllib.loads((REPO_ROOT / "pyproject.toml").read_text())["project"]
+    number: str = project["version"]
+    return number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ _S3_ACTIONS = {
 }
 _BUCKET_ACTIONS = {"lifecycle": "s3:GetLifecycleConfiguration", "cors": "s3:GetBucketCORS"}
 _MODEL_ACTIONS = {
+    "converse": "bedrock:InvokeModel",
     "converse-stream": "bedrock:InvokeModelWithResponseStream",
     "invoke-with-response-stream": "bedrock:InvokeModelWithResponseStream",
     "invoke": "bedrock:InvokeModel",

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import kubernetes_validate
 import yaml
-from cloudcoil.models.keda.v1alpha1 import ScaledObject
-from cloudcoil.models.prometheus_operator.v1 import PodMonitor, PrometheusRule
 from pydantic import BaseModel, ValidationError
 
 from deploy.local.environment import REPO_ROOT
@@ -29,11 +27,6 @@ OVERLAYS = ("local", "aws")
 # An overlay with components that are not in it.
 VARIANT = "aws+traces+node-local-dns+pod-identity"
 VERSIONS = ("1.35", "1.36", "1.37")
-CUSTOM: dict[str, type[BaseModel]] = {
-    "ScaledObject": ScaledObject,
-    "PodMonitor": PodMonitor,
-    "PrometheusRule": PrometheusRule,
-}
 # What KEDA's scaler for Prometheus reads out of `metadata`, which its definition leaves open:
 # https://keda.sh/docs/latest/scalers/prometheus/
 PROMETHEUS_NEEDS = {"serverAddress", "query", "threshold"}
@@ -93,9 +86,22 @@ def problems(manifests: Sequence[Manifest]) -> list[str]:
     return found + [f"{name} is there twice" for name in set(names) if names.count(name) > 1]
 
 
+@functools.cache
+def _custom() -> dict[str, type[BaseModel]]:
+    """Give the models of custom resources, which take seconds to import."""
+    from cloudcoil.models.keda import v1alpha1 as keda  # noqa: PLC0415 - as said
+    from cloudcoil.models.prometheus_operator import v1 as prometheus  # noqa: PLC0415
+
+    return {
+        "ScaledObject": keda.ScaledObject,
+        "PodMonitor": prometheus.PodMonitor,
+        "PrometheusRule": prometheus.PrometheusRule,
+    }
+
+
 def _problems_of(manifest: Manifest) -> Iterator[str]:
-    if manifest["kind"] in CUSTOM:
-        yield from _problems_of_custom(manifest)
+    if model := _custom().get(manifest["kind"]):
+        yield from _problems_of_custom(manifest, model)
         return
     for version in VERSIONS:
         try:
@@ -107,14 +113,14 @@ def _problems_of(manifest: Manifest) -> Iterator[str]:
             yield f"{named(manifest)} in {version}: {where}: {error.message}"
 
 
-def _problems_of_custom(manifest: Manifest) -> Iterator[str]:
+def _problems_of_custom(manifest: Manifest, model: type[BaseModel]) -> Iterator[str]:
     try:
-        model = CUSTOM[manifest["kind"]].model_validate(manifest)
+        read = model.model_validate(manifest)
     except ValidationError as error:
         yield f"{named(manifest)}: {error}"
         return
     # The models pass over fields that they do not know; the cluster would refuse them.
-    kept = model.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    kept = read.model_dump(by_alias=True, exclude_unset=True, mode="json")
     if kept != manifest:
         yield f"{named(manifest)}: fields that the definition has not: {_lost(manifest, kept)}"
     for trigger in manifest["spec"].get("triggers", ()):

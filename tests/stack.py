@@ -233,6 +233,11 @@ class LocalStack:
             self._program.stop()
 
     @property
+    def pid(self) -> int:
+        assert self._program is not None, "the stand-ins were not started"
+        return self._program.pid
+
+    @property
     def environ(self) -> dict[str, str]:
         ready = read_ready(self.folder / "data")
         assert ready is not None, "the stand-ins are not up"

@@ -29,7 +29,7 @@ from web.openapi_routes import OpenApiRoutes
 from web.pages import StaticRoutes
 from web.problems import answer_to, problem_of
 from web.pushes import Pushes
-from web.request_body import has_body, let_body_run_out
+from web.request_body import let_body_run_out, may_have_unread_body
 from web.request_span import begin_request_span, end_request_span
 from web.routes import add_routes, own_answer_to
 from web.socket_routes import SocketRoutes
@@ -128,7 +128,7 @@ def _add_common_ground(app: Flask, parts: WebParts) -> None:
         if response.status_code in _WITHOUT_BODY:
             response.headers.pop("Content-Type", None)  # Flask's own for whatever has none
         tell_limits(response)
-        if has_body(request):
+        if may_have_unread_body(request):
             sent = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - LocalProxy's own way; the proxy is unbound by then
             response.call_on_close(lambda: let_body_run_out(sent))
         end_request_span(g.span, response)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import monkey
 from gunicorn.workers.ggevent import GeventWorker
+
+from web.door import Door
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +30,28 @@ class WebWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
         super().__init__(*args, **kwargs)
         self._connections: dict[Any, _Connection] = {}
+
+    def server_class(
+        self,
+        listener: Any,  # noqa: ANN401 - gevent's socket
+        *,
+        spawn: Any,  # noqa: ANN401 - gevent's pool
+        ssl_context: Any = None,  # noqa: ANN401 - ssl's
+        **_for_pywsgi: object,
+    ) -> Door:
+        """Give what accepts; gunicorn calls this where a worker class has a server of its own."""
+        door = Door(
+            listener,
+            handle=partial(self.handle, _Named(listener.getsockname())),
+            spawn=spawn,
+            is_closing=lambda: not self.alive,
+            # Where the worker is full; the other half is for those who were let in.
+            patience_seconds=self.cfg.graceful_timeout / 2,
+            **({"ssl_context": ssl_context} if ssl_context else {}),
+        )
+        if self.cfg.workers > 1:
+            door.max_accept = 1  # as gunicorn does, so that its siblings get their share
+        return door
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401 - gunicorn's
         """Know the connection while its greenlet runs."""
@@ -50,6 +75,16 @@ class WebWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         """End each connection that waits for a request of which nothing has come."""
         for connection in list(self._connections.values()):
             connection.close_if_idle()
+
+
+class _Named:
+    """What gunicorn asks a listener for, also of a connection that is taken up after its close."""
+
+    def __init__(self, name: Any) -> None:  # noqa: ANN401 - an address of any family
+        self._name = name
+
+    def getsockname(self) -> Any:  # noqa: ANN401 - an address of any family
+        return self._name
 
 
 class _Connection:

@@ -52,9 +52,9 @@ def read_preferences(headers: Headers) -> Preferences:
 def read_idempotency_key(headers: Headers) -> str | None:
     """Read `Idempotency-Key`. Raises InvalidRequest where it is there and is none."""
     name = "Idempotency-Key"
-    sent = headers.getlist(name)
-    if not sent:
+    if name not in headers:
         return None
+    sent = headers.getlist(name)
     if len(sent) > 1 or not _KEY.fullmatch(sent[0].strip()):
         detail = f"must be sent once: 1 to {LONGEST_KEY} printable ASCII characters without a comma"
         problem = FieldProblem(field=name, detail=detail)

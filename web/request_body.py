@@ -20,6 +20,7 @@ _PIECE_BYTES = 64 * 1024
 _STALL_SECONDS = 30  # without a single byte
 _DRAIN_BYTES = 256 * 1024 * 1024
 _DRAIN_SECONDS = 20
+_IS_READ = "longhaul.body_is_read"  # in the WSGI environment
 _BROKEN = (OSError, ParseException)  # a connection that ends, and chunks that are none
 
 
@@ -43,6 +44,7 @@ def read_json_body(request: Request, *, max_bytes: int) -> bytes:
         raise MalformedBody("the body broke off") from error
     if request.content_length is not None and len(body) < request.content_length:
         raise MalformedBody("the body broke off")
+    request.environ[_IS_READ] = True
     return bytes(body)
 
 
@@ -62,8 +64,10 @@ def let_body_run_out(request: Request) -> None:
             left -= len(piece)
 
 
-def has_body(request: Request) -> bool:
-    """Whether the client says that it sends one."""
+def may_have_unread_body(request: Request) -> bool:
+    """Whether the client says that it sends one, and nobody has read it to its end."""
+    if _IS_READ in request.environ:
+        return False
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 

@@ -51,6 +51,7 @@ def make_celery(redis_url: str, *, connections: int) -> Celery:
     celery.conf.update(
         broker_url=redis_url,
         broker_transport="workers.broker:Transport",
+        # However long it is away, at the start too: the jobs that run need no broker.
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
@@ -59,11 +60,17 @@ def make_celery(redis_url: str, *, connections: int) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "max_connections": connections,
+            # The worker itself remembers what it has not begun, and puts it back when it ends;
+            # a copy in Redis would guard it for that moment alone (decision 47).
+            "ack_emulation": False,
         },
         task_ignore_result=True,
         # Early acknowledgement: what is lost with a worker is found again from the row; late
         # acknowledgement runs a second copy whenever the connection drops (celery #6951).
         task_acks_late=False,
+        # Celery advises True, for late acknowledgements: it cancels tasks whose message comes
+        # again. Ours do not come again, a claim makes a duplicate harmless, and what is under way
+        # is to go on while the broker is away. workers/celerys_words.py leaves the advice out.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,

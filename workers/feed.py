@@ -2,7 +2,8 @@
 
 A checkpoint is written after the tasks are with the broker, the deliveries of ended jobs are made,
 ended parts are noted with their jobs and what nobody could read is set aside, never before: a feed
-that dies in between tells some tasks twice, which costs nothing, and loses none.
+that dies in between tells some tasks twice, which costs nothing, and loses none. So while records
+keep coming a checkpoint may wait for the next.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from workers.shard_keeper import ShardKeeper
 
 _HOT = timedelta(seconds=1)  # how long a nudge is believed while the stream shows nothing yet
+_CHECKPOINT_EVERY = timedelta(seconds=0.2)  # of a shard, at most: AWS's own pace of reads
 _PAUSE_SECONDS = 1.0  # after a part could not be reached
 
 
@@ -96,6 +98,8 @@ class Feed:
         self._stop = threading.Event()
         self._readers: dict[ShardId, PatientReader] = {}
         self._stream: StreamName | None = None
+        self._safe: dict[ShardId, Checkpoint] = {}  # not written down yet
+        self._written_at: dict[ShardId, timedelta] = {}
         self._rejections = Rejections(rejected=parts.rejected, clock=parts.clock, log=parts.log)
         self.left_to_sweep = 0  # records that were too old
         self.progress = FeedProgress()
@@ -121,6 +125,10 @@ class Feed:
             if self._parts.nudges.wait(self._parts.poll):
                 hot_until = self._parts.clock.elapsed() + _HOT
         self._parts.late_word.tell_all_now()
+        try:
+            self._write_down(every=timedelta(0))
+        except LonghaulError as error:
+            self._parts.log.warning("checkpoint_not_written", reason=str(error))
         self._parts.keeper.release_all()
 
     def stop(self) -> None:
@@ -133,6 +141,7 @@ class Feed:
         keeper.keep()
         if keeper.stream != self._stream:  # a shard of the same name is not the same shard
             self._readers.clear()
+            self._safe.clear()
             self._stream = keeper.stream
         self._readers = {
             shard: self._readers.get(shard)
@@ -141,7 +150,9 @@ class Feed:
             )
             for shard, checkpoint in keeper.held()
         }
+        self._forget_safe_but(set(self._readers))
         counts = [self._pump(shard) for shard in list(self._readers)]
+        self._write_down(every=_CHECKPOINT_EVERY if any(counts) else timedelta(0))
         ages = self.progress.record_ages
         for shard in set(ages) - set(self._readers):
             del ages[shard]
@@ -170,7 +181,7 @@ class Feed:
             reader.give_back(replace(batch, records=tuple(left)))  # what is safe is not done again
             return 0
         if batch.position is not None or batch.ended:
-            self._checkpoint(shard, Checkpoint(position=batch.position, ended=batch.ended))
+            self._safe[shard] = Checkpoint(position=batch.position, ended=batch.ended)
         self._note_age(shard, batch)
         return len(batch.records)
 
@@ -223,6 +234,22 @@ class Feed:
                 "records_too_old", shard=shard, records=count, left_to_sweep=self.left_to_sweep
             )
 
+    def _write_down(self, *, every: timedelta) -> None:
+        """Write down how far each shard is safe, of which nothing was written for `every`."""
+        now = self._parts.clock.elapsed()
+        for shard, checkpoint in list(self._safe.items()):
+            written_at = self._written_at.get(shard)
+            if checkpoint.ended or written_at is None or now - written_at >= every:
+                self._checkpoint(shard, checkpoint)
+                self._safe.pop(shard, None)
+                self._written_at[shard] = now
+
+    def _forget_safe_but(self, held: set[ShardId]) -> None:
+        """Forget what is known of shards that are another's, or of another stream."""
+        for known in (self._safe, self._written_at):
+            for shard in set(known) - held:
+                del known[shard]
+
     def _checkpoint(self, shard: ShardId, checkpoint: Checkpoint) -> None:
         try:
             self._parts.keeper.save(shard, checkpoint)
@@ -234,5 +261,6 @@ class Feed:
     def _start_over(self, shard: ShardId, error: PositionLost) -> None:
         """Read the shard from its oldest record: what comes twice is claimed once."""
         self._parts.log.warning("feed_started_over", shard=shard, reason=str(error))
+        self._safe.pop(shard, None)
         self._checkpoint(shard, Checkpoint())
         self._readers.pop(shard, None)

@@ -124,6 +124,7 @@ def _make_sweeper(settings: Settings, adapters: FeedAdapters, queues: Queues) ->
             events=adapters.events,
             holders=adapters.holders,
             queue=queues.swept,
+            lines=adapters.lines,
             # What the sweep announces the feed has, but for a record that was lost.
             announcing=_announcing(adapters, queues),
             clock=adapters.clock,

@@ -6,6 +6,7 @@ What cannot be done for one job is left to the sweep, and must not hold up the r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobs.dispatch import divided_ends_in, part_ends_in
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jobs.dispatch import ChangeRecord
     from jobs.division import Division
     from jobs.job import JobId
+    from jobs.trace import TraceId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,10 @@ class Gatherer:
 
     def take(self, records: Sequence[ChangeRecord]) -> None:
         """Note the parts that ended, and end the parts of jobs that did. Raises Unavailable."""
-        for ended in part_ends_in(records):
-            self._do(ended.job, lambda ended=ended: gather_part(ended, self.parts))  # type: ignore[misc] # mypy infers no lambda with a default
-        for job_id, division in divided_ends_in(records):
-            self._do(job_id, lambda job=job_id, how=division: self._end_parts(job, how))  # type: ignore[misc] # the same
+        for ended, trace_id in part_ends_in(records):
+            self._do(ended.job, trace_id, partial(gather_part, ended, self.parts))
+        for job_id, division, trace_id in divided_ends_in(records):
+            self._do(job_id, trace_id, partial(self._end_parts, job_id, division))
 
     def _end_parts(self, job_id: JobId, division: Division) -> None:
         """End the parts, unless the job was redriven since and needs them again."""
@@ -45,10 +47,12 @@ class Gatherer:
         if job.status.is_terminal:
             end_parts_of(job, division, self.cancelling)
 
-    def _do(self, job_id: JobId, act: Callable[[], None]) -> None:
+    def _do(self, job_id: JobId, trace_id: TraceId, act: Callable[[], None]) -> None:
         try:
             act()
         except (Unavailable, Misconfigured):
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            self.parts.log.warning("parts_passed_over", job_id=job_id, reason=sketch(error))
+            self.parts.log.warning(
+                "parts_passed_over", job_id=job_id, trace_id=trace_id, reason=sketch(error)
+            )

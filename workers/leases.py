@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from workers.timers import Timers
 
 _RENEWERS = 8  # threads: a slow store must not make one renewal wait for all others
-_RENEWALS_A_LEASE = 3
+RENEWALS_A_LEASE = 3
 _TRY_AGAIN = timedelta(seconds=2)  # after a renewal that failed, and between a run's own tries
 
 
@@ -89,7 +89,7 @@ class RenewingLeases:
 
     def _schedule(self, lease: KeptLease) -> None:
         """Renew a third of the lease after it was given, or renewed; at once if that is past."""
-        after = lease.left - lease.claim.lease * (1 - 1 / _RENEWALS_A_LEASE)
+        after = lease.left - lease.claim.lease * (1 - 1 / RENEWALS_A_LEASE)
         self._timers.call_after(after, lambda: self._pool.submit(self._renew, lease))
 
     def _look(self, lease: KeptLease) -> None:

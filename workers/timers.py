@@ -41,12 +41,14 @@ class Timers:
     def call_after(self, delay: timedelta, call: Callable[[], object]) -> None:
         """Call `call` after `delay`, whatever becomes of the clock."""
         at = self._clock.elapsed() + delay
+        number = next(self._order)
         with self._changed:
-            heapq.heappush(self._heap, (at, next(self._order), call))
+            heapq.heappush(self._heap, (at, number, call))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if self._heap[0][1] == number:  # else the thread waits for another call rightly
+                self._changed.notify()
 
     def _run(self) -> None:
         while True:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 32  # tasks called up in one look
 _IDLE_SECONDS = 0.5  # between looks at a line that was empty, which another worker may fill
 _SHORTEST_SECONDS = 0.01
+_EMPTY_SECONDS = 0.05  # a line that was empty is let be for so long, however many jobs end
 _KEEP_SECONDS = 10.0
 
 
@@ -128,6 +129,7 @@ class Turnstile:
         if used == room:
             return _SHORTEST_SECONDS
         if called.again_in is None:
+            self._closed.wait(_EMPTY_SECONDS)
             return _IDLE_SECONDS
         return max(_SHORTEST_SECONDS, min(_IDLE_SECONDS, called.again_in.total_seconds()))
 

@@ -152,7 +152,7 @@ def test_a_late_word_does_not_make_the_log_of_an_ended_job_stay(stand_ins: Local
 def test_nothing_is_left_in_redis_of_jobs_that_ended_long_ago(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_log, "_ENDED_SECONDS", 1)
+    monkeypatch.setattr(redis_log, "ENDED_SECONDS", 1)
     with connect_redis(own_redis.url, connections=4) as client:
         logged = Logged(RedisEventBus(client, RecordingLog()), RedisEventLog(client))
         for _ in range(100):

@@ -121,14 +121,15 @@ def test_a_change_fences_the_holder_out(store: JobStore, make: Make) -> None:
     held = claimed_job(store)
     row = store.change(held.job, make(held.job))
 
-    with pytest.raises(ClaimLost):
+    with pytest.raises(ClaimLost) as unmarked:
         store.mark_invoked(held, invoked(after(10)))
-    with pytest.raises(ClaimLost):
+    with pytest.raises(ClaimLost) as unrenewed:
         store.renew(held, after(100))
-    with pytest.raises(ClaimLost):
+    with pytest.raises(ClaimLost) as unsettled:
         store.settle(held, completed(held, after(10)))
 
     assert store.get(held.job_id) == row
+    assert {one.value.status for one in (unmarked, unrenewed, unsettled)} == {row.status}
 
 
 def test_a_job_that_was_settled_meanwhile_is_not_cancelled(store: JobStore) -> None:

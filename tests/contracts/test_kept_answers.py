@@ -22,6 +22,7 @@ from jobs.answer import PaidAnswer
 from jobs.bring_home import bring_home
 from jobs.errors import Unavailable
 from jobs.job import JobId, ObjectKey, new_job_id
+from jobs.trace import TraceId
 from tests.builders import NOW, RecordingLog, ShakyObjectStore
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def an_answer(**changes: Any) -> PaidAnswer:  # noqa: ANN401 - a PaidAnswer's ow
         text="Zoë drinks ☕ with 👩‍🚀\r\n\x00",
         usage=(7, 3),
         stop_reason="end_turn",
+        trace_id=TraceId("1-6922915b-0123456789abcdef01234567"),
     )
     return replace(answer, **changes)
 

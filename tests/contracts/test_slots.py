@@ -10,11 +10,12 @@ import pytest
 
 from adapters.local_slots import LocalSlots
 from adapters.redis_events import connect_redis
+from adapters.redis_lines import RedisLines
 from adapters.redis_slots import RedisSlots
 from jobs.job import JobId, ModelId, UserId
 from jobs.slots import Slot, Turn, Turns, Use
 from jobs.task import Task
-from tests.builders import RecordingLog
+from tests.builders import RecordingLog, a_job
 from tests.contracts.stories import START, a_trace, after, new_id
 from tests.stack import wait_until
 
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 
     import redis
 
-    from jobs.slots import Slots
+    from jobs.slots import Lines, Slots
     from tests.stack import LocalStack
 
 ROOM = 10
 NOVA = ModelId("amazon.nova-lite-v1:0")
 ADA, BOB = UserId("ada"), UserId("bob")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingRoom:
+    """Slots, and who looks at their lines from outside."""
+
+    slots: Slots
+    lines: Lines
 
 
 class Gate(Protocol):
@@ -76,6 +85,18 @@ def gate(request: pytest.FixtureRequest) -> Gate:
         opened: Gate = request.getfixturevalue("in_redis")
         return opened
     return lambda *, share=1.0: LocalSlots(capacity=ROOM, share=share)
+
+
+@pytest.fixture(params=["local", "redis"])
+def waiting_room(request: pytest.FixtureRequest, stand_ins: LocalStack) -> Iterator[WaitingRoom]:
+    if request.param == "local":
+        local = LocalSlots(capacity=ROOM, share=1)
+        yield WaitingRoom(slots=local, lines=local)
+        return
+    client = connect_redis(stand_ins.redis_url, connections=4)
+    root = f"test:{secrets.token_hex(6)}"
+    yield WaitingRoom(slots=redis_slots(client, root=root), lines=RedisLines(client, root=root))
+    client.close()
 
 
 def a_task(user: UserId = ADA, model: ModelId = NOVA, **changes: object) -> Task:
@@ -340,3 +361,20 @@ def test_a_line_with_garbage_in_it_moves_on(stand_ins: LocalStack) -> None:
         called.until(1)
 
         assert called.jobs == [good.job_id]
+
+
+@pytest.mark.parametrize("model", [NOVA, ModelId("modèle: 1")])
+def test_who_stands_in_line_is_seen_from_outside_until_the_turn_has_come(
+    waiting_room: WaitingRoom, model: ModelId
+) -> None:
+    slots, lines = waiting_room.slots, waiting_room.lines
+    jobs = [a_job(id=new_id(), user=ADA, model=model) for _ in range(3)]
+    for job in jobs[:2]:
+        assert slots.ask(a_task(job_id=job.id, model=model), has_room=False) is None
+
+    assert lines.standing(jobs) == {jobs[0].id, jobs[1].id}
+    assert lines.standing([]) == frozenset()
+
+    [turn] = slots.call_up(1).turns
+    assert turn.task.job_id == jobs[0].id
+    assert lines.standing(jobs) == {jobs[1].id}

@@ -36,6 +36,33 @@ def test_the_sockets_benchmark_measures_both_sides_and_writes_its_section(tmp_pa
     assert "| memory a socket (KB) |" in document.read_text()
 
 
+def test_the_processes_are_measured_idle_and_under_load(tmp_path: Path) -> None:
+    document = tmp_path / "kubernetes.md"
+    small = ("--jobs", "5", "--seconds", "1", "--tokens", "10", "--idle", "1", "--rounds", "1")
+
+    done = subprocess.run(  # noqa: S603 - our own command
+        [
+            *(sys.executable, "-m", "bench.processes", *small),
+            *("--document", str(document), "--raw", str(tmp_path / "raw")),
+        ],
+        cwd=REPO_ROOT,
+        env=clean_environ(),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "raw" / "processes.json").read_text())["figures"]
+    assert sorted(figures) == ["feed", "web", "worker"]
+    for one in figures.values():
+        assert one["idle"]["mib"] > 0
+        assert one["loaded"][0]["mib"] > 0
+    assert figures["worker"]["loaded"][0]["cpu_seconds"] > 0
+    assert "| worker |" in document.read_text()
+
+
 def test_a_run_that_asks_for_more_files_than_are_allowed_says_so() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench.sockets", "--sockets", "1000000000"],

@@ -2,6 +2,7 @@
 
 The stand-in takes the whole template, and makes all of it but the times to live, the recovery to a
 point in time and the lifecycle rules, which tests/unit/test_aws_template.py holds to the schema.
+It keeps who is trusted with a role, and asks no token for it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from adapters.bootstrap import ensure_resources
 from adapters.settings import read_settings
 from adapters.wiring import check_all_resources
 from deploy.local.environment import REPO_ROOT
-from tests.aws_stack import PARAMETERS, SERVICES, AwsStack, Runner
+from deploy.start import PROCESSES
+from tests.aws_stack import PARAMETERS, SERVICES, AwsStack, Runner, make_stack
 from tests.contracts.stories import new_id
 from tests.documents import PDF, a_dense_pdf
 from tests.faults.proxy import DYNAMODB, Mode, Rule
@@ -93,6 +95,34 @@ def test_the_bucket_is_closed(stack: AwsStack) -> None:
 
     assert set(access.values()) == {True}
     assert "aws:SecureTransport" in policy
+
+
+def test_with_a_clusters_issuer_only_its_service_accounts_take_the_roles(stack: AwsStack) -> None:
+    """The trust is text with a condition's key in it, which no other parameter brings about."""
+    issuer = "oidc.eks.us-east-1.amazonaws.com/id/ABC"
+    outputs = make_stack(
+        stack.server,
+        "of-a-cluster",
+        {
+            "TableName": "Eks_Jobs",
+            "BucketName": "eks-jobs",
+            "OidcProvider": issuer,
+            "Namespace": "ours",
+        },
+    )
+
+    iam = stack.server.client("iam")
+    for process in PROCESSES:
+        name = outputs[f"{process.title()}Role"].rpartition("/")[2]
+        [trust] = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+        assert trust["Principal"]["Federated"].endswith(f":oidc-provider/{issuer}")
+        assert trust["Condition"]["StringEquals"] == {
+            f"{issuer}:aud": "sts.amazonaws.com",
+            f"{issuer}:sub": f"system:serviceaccount:ours:{process}",
+        }
+        [policy] = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        assert policy["PolicyArn"] == outputs[f"{process.title()}Policy"]
 
 
 @pytest.fixture

@@ -109,6 +109,14 @@ class Hands:
         return [one["event"] for one in told if one["type"] == "event"]
 
 
+def counted(port: int, running: dict[str, Any]) -> Scrape | None:
+    """Look at a feed, and give what it tells if it has counted this job: not those before it."""
+    accepted_at = datetime.fromisoformat(running["created_at"]).timestamp()
+    scrape = Scrape.at(port)
+    oldest = scrape.value("longhaul_open_jobs_oldest_timestamp_seconds", status="RUNNING")
+    return scrape if oldest == pytest.approx(accepted_at, abs=0.001) else None
+
+
 def send_twice(stack: LocalStack, job_id: str) -> None:
     """Give the broker the task of a job that has ended."""
     now = datetime.now(UTC)
@@ -153,11 +161,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 
         long = hands.submit("Four. <<stand-in: duration_s=60; tokens=600>>")
         running = hands.wait(long, "RUNNING")
-        wait_until(
-            lambda: Scrape.at(port + 2).value("longhaul_open_jobs", status="RUNNING") == 1,
-            "the running job is counted",
-        )
-        while_it_ran = Scrape.at(port + 2)
+        while_it_ran = wait_until(lambda: counted(port + 2, running), "the running job is counted")
+        assert while_it_ran is not None
         with connect(f"{system.url.replace('http', 'ws')}/v1/ws", proxy=None) as watcher:
             watcher.send(json.dumps({"type": "ping"}))
             watcher.recv(timeout=30)

@@ -6,15 +6,17 @@ import json
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.sync.client import connect
 
 from adapters.redis_drain import RedisWorkers
 from adapters.redis_events import connect_redis
-from adapters.schema import feed_table_name, jobs_table
 from deploy.local.environment import REPO_ROOT
+from jobs.times import read_time, written_time
 from tests.stack import (
     BIN,
     Clients,
@@ -26,10 +28,13 @@ from tests.stack import (
     http,
     wait_until,
 )
+from tests.watching import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from websockets.sync.client import ClientConnection
 
 TABLE = "LLM_Jobs"
 
@@ -106,7 +111,7 @@ def test_of_a_running_system_the_doctor_finds_nothing_wrong(
         wrong = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
         assert wrong == []
         assert done.returncode == 0
-    for name in ("redis", "table LLM_Jobs", "stream", "model", "workers", "feeds", "open jobs"):
+    for name in ("redis", "table LLM_Jobs", "stream", "workers", "feeds", "open jobs"):
         assert f" {name} " in whole.stdout
     assert all(f"rights of {role}" in inside.stdout for role in roles[1::2])
     assert system.log_lines(event="record_rejected") == [], "a probe has left something behind"
@@ -134,39 +139,21 @@ def test_a_redis_that_evicts_or_forgets_is_named(place: LocalStack, system: Syst
         client.config_set("appendonly", "yes")
 
     assert is_failed(said, "redis eviction", "allkeys-lru", "noeviction")
+    assert said["workers"]["state"] == "ok", "it still says which workers it knows"
     assert said["redis durability"]["state"] == "warn"
 
 
 def test_a_missing_bucket_is_named(place: LocalStack) -> None:
     said = doctor(place, LONGHAUL_BUCKET="nobody-has-this")
 
-    assert is_failed(said, "bucket nobody-has-this", "no bucket", "bootstrap")
+    assert is_failed(said, "bucket nobody-has-this", "not there", "bootstrap")
 
 
 def test_a_missing_table_is_named(place: LocalStack) -> None:
     with without(place, f"{TABLE}_Rejected"):
         said = doctor(place)
 
-    assert is_failed(said, f"table {TABLE}_Rejected", "no table", "bootstrap")
-
-
-def test_a_table_without_a_stream_or_an_index_is_named(place: LocalStack) -> None:
-    clients = Clients.of(place.environ)
-    bare: Any = jobs_table("Bare_Jobs")
-    del bare["StreamSpecification"]
-    bare["GlobalSecondaryIndexes"] = bare["GlobalSecondaryIndexes"][:1]
-    bare["AttributeDefinitions"] = bare["AttributeDefinitions"][:3]
-    clients.dynamodb.create_table(**bare)
-    try:
-        said = doctor(place, LONGHAUL_TABLE="Bare_Jobs")
-    finally:
-        clients.dynamodb.delete_table(TableName="Bare_Jobs")
-        clients.close()
-
-    assert is_failed(said, "table Bare_Jobs", "stream must be on", "OpenJobs")
-    assert is_failed(said, "stream", "has none")
-    assert is_failed(said, "feeds", "feed")
-    assert said[f"table {feed_table_name('Bare_Jobs')}"]["state"] == "fail"
+    assert is_failed(said, f"table {TABLE}_Rejected", "not there", "bootstrap", "TableName")
 
 
 def test_stores_and_an_issuer_that_do_not_answer_are_named(place: LocalStack) -> None:
@@ -237,6 +224,75 @@ def test_a_stuck_job_is_listed_with_who_holds_it_and_why(place: LocalStack, syst
     assert (none.returncode, none.stdout) == (0, "no stuck jobs\n")
 
 
+def test_a_stuck_jobs_worker_that_was_killed_within_its_lease_is_told(tmp_path: Path) -> None:
+    lease = timedelta(seconds=300)
+    settings = {"LONGHAUL_LEASE_SECONDS": f"{lease.total_seconds():g}"}
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed"), settings=settings) as system,
+    ):
+        with a_worker(stack, tmp_path / "worker.log", **settings) as worker:
+            job_id = submit(system, "Hold on <<stand-in: first_token_s=120>>")
+            wait_until(lambda: stack.model_calls(job_id), "the call")
+            alive = wait_until(lambda: stuck(stack, **settings).get(job_id), "it is listed") or {}
+            assert alive["why"] == "the model works on it"
+
+        def told() -> dict[str, Any] | None:
+            one = stuck(stack, **settings)[job_id]
+            return one if "has not been heard of for" in one["why"] else None
+
+        one = wait_until(told, "it is told that the worker is gone") or {}
+        name = f"worker@{socket.gethostname()}:{worker.pid}"
+        assert (one["status"], one["holder"]) == ("RUNNING", name)
+        rescue = read_time(one["lease_until"]) + lease / 2
+        assert read_time(one["rescue_at"]) == rescue
+        assert one["why"].startswith(f"its worker {name} has not been heard of for ")
+        assert one["why"].endswith(f"; the sweep takes it up after {written_time(rescue)}")
+        shown = longhaul(stack, "jobs", "--stuck", "--older-than", "1s", **settings)
+        assert "LEASE END" in shown.stdout
+        assert one["lease_until"] in shown.stdout
+
+        blind = longhaul(
+            stack, "jobs", "--stuck", "--older-than", "1s", REDIS_URL="redis://127.0.0.1:1/0"
+        )
+        assert "as its row has it: Redis does not say whether it lives" in blind.stdout
+        assert "whether workers live is not known" in blind.stderr
+        assert is_failed(doctor(stack), "workers", "none is there")
+
+
+def test_a_stuck_job_that_stands_in_line_is_told_from_one_that_no_worker_has_taken(
+    tmp_path: Path,
+) -> None:
+    settings = {"LONGHAUL_WORKER_CONCURRENCY": "1"}
+
+    def why(job_id: str, words: str) -> bool:
+        one = stuck(stack, **settings).get(job_id)
+        return one is not None and one["why"].startswith(words)
+
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed"), settings=settings) as system,
+    ):
+        untaken = submit(system, "Hold on <<stand-in: first_token_s=60>>")
+        wait_until(lambda: why(untaken, "waits for a worker"), "nobody has taken it")
+        with a_worker(stack, tmp_path / "worker.log", **settings):
+            wait_for_status(system, untaken, "RUNNING")
+            next_one = submit(system, "Hold on as well")
+
+            wait_until(lambda: why(next_one, "stands in line for its turn"), "it stands in line")
+
+        blind = longhaul(
+            stack, "jobs", "--stuck", "--older-than", "1s", REDIS_URL="redis://127.0.0.1:1/0"
+        )
+        assert "who stands in line is not known" in blind.stderr
+
+
+def stuck(stack: LocalStack, **settings: str) -> dict[str, Any]:
+    """Give the stuck jobs by their ids, of any age."""
+    done = longhaul(stack, "jobs", "--stuck", "--older-than", "1s", "--json", **settings)
+    return {one["job_id"]: one for one in json.loads(done.stdout)["jobs"]}
+
+
 def test_failed_jobs_are_redriven_together_and_those_of_other_errors_are_not(
     place: LocalStack, system: System
 ) -> None:
@@ -274,48 +330,113 @@ def test_one_job_is_still_redriven_by_its_user(place: LocalStack, system: System
     assert (done.returncode, done.stdout) == (0, f"{job_id}  PENDING\n")
 
 
+@contextmanager
+def two_workers(stack: LocalStack, folder: Path, **settings: str) -> Iterator[list[Program]]:
+    """Run two workers of four jobs each, which have said that they have room."""
+    with ExitStack() as running:
+        workers = [
+            running.enter_context(a_worker(stack, folder / f"worker-{number}.log", **settings))
+            for number in range(2)
+        ]
+        wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
+        yield workers
+
+
+def name_of(worker: Program) -> str:
+    return f"worker@{socket.gethostname()}:{worker.pid}"
+
+
 def test_a_drained_worker_ends_what_it_runs_and_the_other_takes_what_is_new(
     tmp_path: Path,
 ) -> None:
-    with LocalStack(tmp_path) as stack, System(stack, processes=("web", "feed")) as system:
-        workers = [
-            Program(
-                (sys.executable, "-m", "workers.worker_entry"),
-                environ={
-                    **clean_environ(),
-                    **stack.environ,
-                    "LONGHAUL_WORKER_CONCURRENCY": "4",
-                    "LONGHAUL_LOG_FORMAT": "json",
-                },
-                log=tmp_path / f"worker-{number}.log",
-            )
-            for number in range(2)
-        ]
-        try:
-            for one in workers:
-                one.wait_for(lambda one=one: "worker_started" in one.output, "it is up")  # type: ignore[misc] # mypy infers no lambda with a default
-            first, second = workers
-            wait_until(lambda: len(rooms_of(stack)) == 2, "both have said how much room they have")
-            running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
-            wait_until(lambda: all(map(stack.model_calls, running)), "all are called")
-            name = f"worker@{socket.gethostname()}:{first.pid}"
-            assert first.output.count("job_claimed") > 0
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed")) as system,
+        two_workers(stack, tmp_path) as (first, second),
+    ):
+        running = [submit(system, "Go on <<stand-in: duration_s=5>>") for _ in range(6)]
+        wait_until(lambda: all(map(stack.model_calls, running)), "all are called")
+        assert first.output.count("job_claimed") > 0
 
-            done = longhaul(stack, "drain", name)
-            fresh = [submit(system, "Hello") for _ in range(4)]
+        done = longhaul(stack, "drain", name_of(first))
+        fresh = [submit(system, "Hello") for _ in range(4)]
 
-            assert (done.returncode, f"{name}  has gone" in done.stdout) == (0, True), done.stdout
-            assert first.process.wait(30) == 0
-            for job_id in (*running, *fresh):
-                wait_for_status(system, job_id, "COMPLETED")
-                assert len(stack.model_calls(job_id)) == 1, "paid once"
-            assert "drain_handed_over" not in first.output
-            assert all(job_id in second.output for job_id in fresh)
-            assert longhaul(stack, "drain").returncode == 2
-            assert longhaul(stack, "drain", "worker@nowhere:1").returncode == 2
-        finally:
-            for one in workers:
-                one.kill()
+        assert (done.returncode, f"{name_of(first)}  has gone" in done.stdout) == (0, True)
+        assert first.process.wait(30) == 0
+        for job_id in (*running, *fresh):
+            wait_for_status(system, job_id, "COMPLETED")
+            assert len(stack.model_calls(job_id)) == 1, "paid once"
+        assert "drain_handed_over" not in first.output
+        assert all(job_id in second.output for job_id in fresh)
+        assert longhaul(stack, "drain").returncode == 2
+        assert longhaul(stack, "drain", "worker@nowhere:1").returncode == 2
+
+
+def test_a_job_that_outlasts_the_drain_is_handed_on_and_its_watcher_sees_one_true_stream(
+    tmp_path: Path,
+) -> None:
+    with (
+        LocalStack(tmp_path) as stack,
+        System(stack, processes=("web", "feed")) as system,
+        two_workers(stack, tmp_path, LONGHAUL_DRAIN_SECONDS="2") as workers,
+    ):
+        # Its first call says five words and then nothing for an hour; the second is whole.
+        job_id = submit(system, "Go on <<stand-in: stall_after=5; stream_faults_first=1>>")
+        follower = Follower()
+        with connect(f"{system.url.replace('http', 'ws')}/v1/ws", proxy=None) as socket_:
+            socket_.send(follower.subscription(job_id))
+            heard: list[dict[str, Any]] = []
+            while not follower.text:
+                follow(socket_, follower, heard)
+            [holder] = [one for one in workers if job_id in one.output]
+            [other] = [one for one in workers if one is not holder]
+
+            done = longhaul(stack, "drain", name_of(holder), "--json")
+            while follower.end is None:
+                follow(socket_, follower, heard)
+
+        assert json.loads(done.stdout) == {"gone": [name_of(holder)], "still_there": []}
+        assert done.returncode == 0
+        assert holder.process.wait(30) == 0
+        assert f'"worker": "{name_of(other)}"' in other.output
+        job = job_of(system, job_id)
+        assert (job["status"], job["attempt"]) == ("COMPLETED", 2)
+        assert len(stack.model_calls(job_id)) == 2
+        assert (follower.end, follower.gaps) == ("job.completed", 0)
+        assert follower.text == job["result"]["text"]
+        states = [one["event"] for one in heard if one["event"] != "job.delta"]
+        assert states[-4:] == ["job.started", "job.retrying", "job.started", "job.completed"]
+        [retrying] = [one for one in heard if one["event"] == "job.retrying"]
+        assert retrying["error"]["code"] == "interrupted"
+
+
+def follow(socket_: ClientConnection, follower: Follower, heard: list[dict[str, Any]]) -> None:
+    """Take the next message, if it is an event."""
+    message = json.loads(socket_.recv(timeout=60))
+    if message["type"] == "event":
+        follower.take(message)
+        heard.append(message)
+
+
+@contextmanager
+def a_worker(stack: LocalStack, log: Path, **settings: str) -> Iterator[Program]:
+    """Run a worker that can be ended by itself, and wait until it is up."""
+    worker = Program(
+        (sys.executable, "-m", "workers.worker_entry"),
+        environ={
+            **clean_environ(),
+            **stack.environ,
+            "LONGHAUL_WORKER_CONCURRENCY": "4",
+            "LONGHAUL_LOG_FORMAT": "json",
+            **settings,
+        },
+        log=log,
+    )
+    try:
+        worker.wait_for(lambda: "worker_started" in worker.output, "it is up")
+        yield worker
+    finally:
+        worker.kill()
 
 
 def rooms_of(stack: LocalStack) -> dict[str, int]:

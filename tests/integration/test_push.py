@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deploy.cli import main
+from tests.collector import collecting
 from tests.push_stand_in import BusProxy, BusReader, PushStandIn
 from tests.stack import LocalStack, System, environ_of, http, wait_until
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUS = "ends"
+BUS_WITH_SPANS = "ends-with-spans"
 SOURCE = "urn:longhaul:LLM_Jobs"
 TRACE = "1-5759e988-bd862e3fe1be46a994272793"
 GONE_CONNECTION = "L0SM9cOFvHcCIhw="
@@ -100,6 +102,61 @@ def test_an_end_is_told_to_bus_topic_and_connection_though_the_bus_refuses_at_fi
     assert first["detail"]["data"]["status"] == "COMPLETED"
     # ministack drops the header on its way to a target; this is what was put.
     assert {entry["TraceHeader"] for entry in proxy.entries} == {f"Root={TRACE}"}
+
+
+def test_each_receivers_try_is_in_the_jobs_trace_and_a_later_one_links_to_it(
+    aws: PushStandIn, tmp_path: Path
+) -> None:
+    proxy = BusProxy(behind=aws.url, refusals=1)
+    aws.client("events").create_event_bus(Name=BUS_WITH_SPANS)
+    with (
+        collecting() as collector,
+        proxy.running() as bus,
+        LocalStack(tmp_path / "stack") as stack,
+        System(
+            stack,
+            settings={
+                **settings(bus, aws),
+                "LONGHAUL_EVENTBRIDGE_BUS": BUS_WITH_SPANS,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            },
+        ) as system,
+    ):
+        job_id = submit(system)
+        wait_until(
+            lambda: (states := states_of(system, job_id)) and "due" not in states,
+            "an outcome of each kind",
+            within=60,
+        )
+
+    # All processes have ended, and have said their last words.
+    trace = TRACE[2:].replace("-", "")
+    sends = {span.id for span in collector.named("send longhaul.announce") if span.trace == trace}
+    tells = {kind: collector.named(f"tell {kind}") for kind in ("eventbridge", "iot", "apigateway")}
+    for kind, spans in tells.items():
+        first = spans[0]
+        assert (first.trace, first.kind) == (trace, "CLIENT")
+        assert first.parent in sends
+        for number, span in enumerate(spans, start=1):
+            assert span.facts["longhaul.job_id"] == job_id
+            assert span.facts["longhaul.delivery.kind"] == kind
+            assert span.facts["longhaul.delivery.try"] == number
+    refused, taken = tells["eventbridge"]
+    assert (refused.has_failed, refused.facts["error.type"]) == (True, "throttled")
+    assert not taken.has_failed
+    assert taken.trace != trace
+    assert taken.links == [(trace, refused.parent)]
+    # What was put is the try's own: X-Ray shows the bus under it.
+    assert [entry["TraceHeader"] for entry in proxy.entries] == [
+        f"Root=1-{span.trace[:8]}-{span.trace[8:]};Parent={span.id};Sampled=1"
+        for span in (refused, taken)
+    ]
+    [told] = tells["iot"]
+    assert not told.has_failed
+    [gone] = tells["apigateway"]
+    assert (gone.has_failed, gone.facts["http.response.status_code"]) == (True, 410)
+    everything = b"".join(collector.raw)
+    assert GONE_CONNECTION.encode() not in everything
 
 
 def check(bus: str, aws: PushStandIn, stand_ins: LocalStack) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WAITING_JOBS = 300
+STOPPED_JOBS = 60
 BACK_OFF_SECONDS = 8
 AGAIN_WITHIN = 10.0  # seconds after its NotBefore
 POLICY = (
@@ -106,3 +108,64 @@ def test_a_job_in_back_off_runs_again_though_its_worker_and_redis_are_killed(pla
     throttled, again = place.stack.model_calls(job_id)
     waited = again["started_at"] - throttled["started_at"]
     assert BACK_OFF_SECONDS <= waited < BACK_OFF_SECONDS + AGAIN_WITHIN
+
+
+def be_taken_and_held(system: System, worker: Program, client: redis.Redis) -> str | None:
+    """Submit a job whose task a frozen worker is handed; None where it was between two looks."""
+    signal_all(worker, signal.SIGSTOP)
+    before = enqueued(system)
+    job_id = submit(system, "tokens=3")
+    wait_until(lambda: enqueued(system) > before, "the task")
+    if client.llen(RUN_QUEUE) == 0:
+        return job_id
+    signal_all(worker, signal.SIGCONT)
+    wait_until(lambda: has(system, job_id, "COMPLETED"), "the end")
+    return None
+
+
+def enqueued(system: System) -> int:
+    return sum(line["tasks"] for line in system.log_lines(event="tasks_enqueued"))
+
+
+def signal_all(program: Program, number: signal.Signals) -> None:
+    for pid in (program.pid, *program.children()):
+        os.kill(pid, number)
+
+
+def test_a_task_that_a_killed_worker_had_taken_and_not_begun_is_found_by_the_sweep(
+    place: Place,
+) -> None:
+    with place.run("web", "feed", name="front") as front:
+        client = redis.Redis.from_url(place.redis.url)
+        with place.run("worker", name="first") as first, client:
+            assert first.program is not None
+            taken = (be_taken_and_held(front, first.program, client) for _ in range(20))
+            job_id = next(filter(None, taken))
+            first.program.kill()
+        with place.run("worker", name="second"):
+            wait_until(lambda: has(front, job_id, "COMPLETED"), "the end", within=90)
+
+    assert len(front.log_lines(event="job_swept", job_id=job_id)) == 1
+    assert len(place.stack.model_calls(job_id)) == 1
+
+
+def test_workers_that_are_asked_to_end_while_they_take_tasks_lose_none(place: Place) -> None:
+    never = {"LONGHAUL_SWEEP_SECONDS": "600"}
+    with place.run("web", "feed", name="front", **never) as front:
+        jobs = [submit(front, "tokens=3") for _ in range(STOPPED_JOBS)]
+        with redis.Redis.from_url(place.redis.url) as client:
+            wait_until(lambda: client.llen(RUN_QUEUE) >= STOPPED_JOBS, "all tasks")
+            for number in range(3):
+                with place.run("worker", name=f"worker-{number}"):
+                    left = client.llen(RUN_QUEUE)
+                    wait_until(lambda left=left: client.llen(RUN_QUEUE) < max(left, 1), "its first")  # type: ignore[misc] # mypy infers no lambda with a default
+        with place.run("worker", name="last"):
+            for job_id in jobs:
+                wait_until(
+                    lambda job_id=job_id: has(front, job_id, "COMPLETED"),  # type: ignore[misc] # mypy infers no lambda with a default
+                    f"the end of {job_id}",
+                    within=60,
+                )
+
+    for job_id in jobs:
+        assert len(place.stack.model_calls(job_id)) == 1

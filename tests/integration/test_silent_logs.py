@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import signal
 import socket
-from contextlib import suppress
+import sys
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,12 +16,14 @@ import httpx
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from deploy.start import PROCESSES
 from tests.credentials import Place, bearer, running_place, say
 from tests.documents import PDF, a_pdf
 from tests.integration.test_documents import upload
 from tests.markers import Markers
-from tests.stack import http, wait_until
+from tests.stack import LocalStack, Program, answers, clean_environ, http, wait_until
 from tests.webhook_receiver import receiving
 from workers.broker import RUN_QUEUE, make_celery
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "EXPIRED")
-NOT_A_LOG = re.compile(r"\w+\.1 (started|stopped)|attach: |SIG\w+ received|sending |worker: Warm")
+NOT_A_LOG = re.compile(r"\w+\.1 (started|stopped)|attach: |SIG\w+ received|sending ")
 BIG = 70 * 1024  # a result that goes to S3
 
 
@@ -164,6 +168,14 @@ class Run:
             for channel in ("longhaul:fenced", "longhaul:user:ada"):
                 client.publish(channel, self.markers.make("published"))
 
+    def begin_work(self) -> None:
+        """Leave a call under way, for whatever comes next."""
+        job_id = self.submit(f"{self.markers.make('lastprompt')} <<stand-in: duration_s=60>>")
+        wait_until(
+            lambda: self.place.call(self.key, f"/v1/jobs/{job_id}").json()["status"] == "RUNNING",
+            "the call",
+        )
+
     def redis_away(self) -> None:
         """Work on while Redis is away, and come back."""
         self.place.redis.kill()
@@ -190,6 +202,7 @@ def test_no_line_at_any_level_shows_a_payload_or_a_secret(form: str, tmp_path: P
             LONGHAUL_WEBHOOK_SECRETS=f"{secret},whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             LONGHAUL_WEBHOOK_SCHEDULE="0,1,1,1",
             LONGHAUL_SWEEP_SECONDS="0.5",
+            LONGHAUL_DRAIN_SECONDS="1",
         ) as place,
     ):
         run = Run(place, markers, settings_key)
@@ -205,6 +218,7 @@ def test_no_line_at_any_level_shows_a_payload_or_a_secret(form: str, tmp_path: P
         run.sockets()
         run.garbage()
         run.redis_away()
+        run.begin_work()
         program = place.system.program
     assert program is not None
     assert receiver.statuses, "no webhook was tried"
@@ -215,9 +229,51 @@ def test_no_line_at_any_level_shows_a_payload_or_a_secret(form: str, tmp_path: P
         lines_are_whole(program.output)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_each_process_says_all_in_json_from_its_start_to_its_end_with_work_in_hand(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with LocalStack(tmp_path / "stack") as stack, ExitStack() as held:
+        environ = {
+            **clean_environ(),
+            **stack.environ,
+            "LONGHAUL_LOG_FORMAT": "json",
+            "LONGHAUL_DRAIN_SECONDS": "1",
+        }
+        programs = {
+            name: Program(
+                (sys.executable, "-m", *command), environ=environ, log=tmp_path / f"{name}.log"
+            )
+            for name, command in PROCESSES.items()
+        }
+        for program in programs.values():
+            held.callback(program.kill)
+        web, worker, feed = (programs[name] for name in ("web", "worker", "feed"))
+        web.wait_for(lambda: answers(f"{stack.web_url}/readyz"), "web is ready")
+        worker.wait_for(lambda: "worker_started" in worker.output, "the worker")
+        feed.wait_for(lambda: "feed_started" in feed.output, "the feed")
+
+        body = {"prompt": "Go on. <<stand-in: duration_s=60; tokens=300; first_token_s=0>>"}
+        job = http.post(f"{stack.web_url}/v1/jobs", json=body).raise_for_status().json()
+        url = stack.web_url.replace("http", "ws")
+        held.enter_context(connect(f"{url}/v1/ws", proxy=None))
+        held.enter_context(http.stream("GET", f"{stack.web_url}/v1/jobs/{job['id']}/events"))
+        worker.wait_for(lambda: "first_token_came" in worker.output, "a call")
+        codes = {name: programs[name].stop(number) for name in programs}
+
+    assert codes["web"] == codes["feed"] == 0
+    for program in programs.values():
+        lines = program.output.splitlines()
+        assert [line for line in lines if not line.startswith("{")] == []
+        assert all(json.loads(line)["event"] for line in lines)
+    assert "drain_handed_over" in worker.output
+    assert "worker_ended" in worker.output
+    assert "feed_ended" in feed.output
+
+
 def lines_are_whole(output: str) -> None:
-    """Every line is JSON, but honcho's and Celery's farewell; what names a job names its trace."""
-    others = [line for line in output.splitlines() if line and not line.startswith("{")]
+    """Every line is JSON, but honcho's and attach's; what names a job names its trace."""
+    others = [line for line in output.splitlines() if not line.startswith("{")]
     assert [line for line in others if not NOT_A_LOG.match(line)] == []
     told = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     without = [line for line in told if "job_id" in line and "trace_id" not in line]

@@ -27,6 +27,7 @@ MODEL = "amazon.nova-lite-v1:0"
 TRACE = "6922915b0123456789abcdef01234567"
 OTHER = "1-6922915b-fedcba987654321001234567"
 CALLER = "53995c3f42cd8ad8"
+LONG = "Go on. <<stand-in: duration_s=60; tokens=300; first_token_s=0>>"
 SECRET_WORDS = "The quick brown fox"
 POLICY = [
     {"ErrorEquals": ["Bedrock.ThrottlingException"], "IntervalSeconds": 1, "MaxAttempts": 3},
@@ -41,6 +42,7 @@ class Seen:
     collector: Collector
     job: dict[str, Any]
     failed: dict[str, Any]
+    broken_off: dict[str, dict[str, Any]]
     amazon: dict[str, Any]
     traceparents: list[str | None]
     answered: str
@@ -83,6 +85,22 @@ def watching(system: System) -> Iterator[None]:
             pass
 
 
+def call_begins(system: System, job: dict[str, Any]) -> None:
+    wait_until(lambda: system.log_lines(event="first_token_came", job_id=job["id"]), "a call")
+
+
+def break_off(system: System) -> dict[str, dict[str, Any]]:
+    """Let calls be ended by a cancel, by a deadline, and (once the worker drains) by a SIGTERM."""
+    cancelled, expired = submit(system, LONG, {}), submit(system, LONG, {}, run_timeout_s=2)
+    call_begins(system, cancelled)
+    http.post(f"{system.url}/v1/jobs/{cancelled['id']}/cancel").raise_for_status()
+    wait_for(system, cancelled, "CANCELLED")
+    wait_for(system, expired, "EXPIRED")
+    handed_over = submit(system, LONG, {})
+    call_begins(system, handed_over)
+    return {"cancelled": cancelled, "expired": expired, "handed_over": handed_over}
+
+
 def send_again(stack: LocalStack, job: dict[str, Any]) -> None:
     """Give the broker the task of a job that has ended, as a broker does that delivers twice."""
     now = datetime.now(UTC)
@@ -114,6 +132,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             "OTEL_EXPORTER_OTLP_HEADERS": "api-key=of-the-collector",
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "WEB_CONCURRENCY": "2",
+            "LONGHAUL_DRAIN_SECONDS": "1",
         }
         with System(stack, settings=settings) as system:
             # A socket of each of the two processes might have it: one is enough to be told.
@@ -142,11 +161,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
                 lambda: len(collector.named("chat " + MODEL, longhaul__job_id=failed["id"])) == 2,
                 "the redriven job is called again",
             )
+            broken_off = break_off(system)
         # All processes have ended, and have said their last words.
         yield Seen(
             collector=collector,
             job=job,
             failed=failed,
+            broken_off=broken_off,
             amazon=amazon,
             traceparents=receiver.traceparents,
             answered=traced["answered"],
@@ -280,6 +301,32 @@ def test_a_redrive_is_a_root_in_the_jobs_trace_that_links_to_both_requests(seen:
     assert failed_runs[0].facts["error.type"] == "model_rejected_request"
 
 
+@pytest.mark.parametrize("how", ["cancelled", "expired", "handed_over"])
+def test_a_call_that_is_broken_off_is_no_error_and_says_why(seen: Seen, how: str) -> None:
+    spans = seen.of_job(seen.broken_off[how])
+    call = only([span for span in spans if span.name == f"chat {MODEL}"])
+    run = only([span for span in spans if span.name == "process longhaul.run"])
+
+    assert [span.name for span in spans if span.has_failed] == []
+    assert [span.name for span in spans if "error.type" in span.facts] == []
+    assert call.facts["longhaul.outcome"] == how
+    assert run.facts["longhaul.outcome"] == ("retrying" if how == "handed_over" else how)
+
+
+def test_every_span_of_a_job_names_it_and_its_attempt_where_there_is_one(seen: Seen) -> None:
+    spans = seen.collector.spans
+    of_attempts = ("process longhaul.run", "chat ", "job.settle", "job.store")
+
+    assert [span.name for span in spans if "longhaul.job_id" not in span.facts] == []
+    assert [
+        span.name
+        for span in spans
+        if span.name.startswith(of_attempts)
+        and "longhaul.attempt" not in span.facts
+        and span.facts.get("longhaul.claim") != "refused"
+    ] == []
+
+
 def test_amazons_header_is_a_root_with_its_id_and_its_decision(seen: Seen) -> None:
     request = only([span for span in seen.of_job(seen.amazon) if span.name == "POST /v1/jobs"])
 
@@ -324,8 +371,9 @@ def test_what_waits_to_be_sent_is_sent_when_a_process_ends(
 def test_a_collector_that_is_away_costs_one_line_and_no_job(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    place = f"127.0.0.1:{free_base(1)}"
     settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_base(1)}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{SECRET}@{place}",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
     with (
@@ -337,9 +385,13 @@ def test_a_collector_that_is_away_costs_one_line_and_no_job(
         wait_until(lambda: system.log_lines(event="part_away"), "the outage is told")
         last = submit(system, "Hi", {})
         wait_for(system, last, "COMPLETED")
-    told = [line["part"] for line in system.log_lines(event="part_away")]
+    told = system.log_lines(event="part_away")
 
     assert len(told) <= 3  # one a process
-    assert all(part.startswith("traces") for part in told)
+    assert {line["part"] for line in told} == {"traces: what the collector misses is lost"}
+    assert {line["reason"] for line in told} == {
+        f"traces: http://{place}/v1/traces cannot be reached: connection refused"
+    }
     assert system.program is not None
+    assert SECRET not in system.program.output
     assert "opentelemetry" not in system.program.output

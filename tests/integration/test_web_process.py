@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import ExitStack
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from deploy.local.environment import REPO_ROOT
 from tests.free_ports import free_base
 from tests.stack import BIN, Program, clean_environ, wait_until
 from tests.web_world import ADA
@@ -31,6 +33,7 @@ ENTRY = """
 import os
 from datetime import timedelta
 
+import gevent
 from flask import request
 
 import web.event_stream
@@ -79,6 +82,15 @@ def lose_touch():
 @app.post("/test/drain")
 def drain():
     world.hub.drain()
+    return {}
+
+
+@app.post("/test/break_greenlet")
+def break_greenlet():
+    def fail(text):
+        raise ValueError(text)
+
+    gevent.spawn(fail, request.get_json()["text"])
     return {}
 
 
@@ -355,24 +367,75 @@ def test_a_body_that_breaks_off_never_makes_a_500(shared_web: WebProcess, tail: 
     assert "request_failed" not in shared_web.program.output
 
 
-def test_wrong_settings_end_gunicorn_with_one_clear_line(tmp_path: Path) -> None:
-    environ = {**clean_environ(), "LONGHAUL_TABEL": "x", "REDIS_URL": "redis://nowhere.invalid"}
+def test_a_greenlet_that_ends_by_an_error_is_one_line_that_does_not_quote_it(
+    shared_web: WebProcess,
+) -> None:
+    secret = "the-prompt-of-ada"
 
+    shared_web.command("break_greenlet", text=secret)
+
+    def told() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in shared_web.program.output.splitlines()]
+        return [line for line in lines if line["event"] == "greenlet_ended"]
+
+    [line] = wait_until(told, "the line")
+    assert line["level"] == "critical"
+    assert "tiny_entry.py" in line["exception"]
+    assert "ValueError in fail (tiny_entry.py:" in line["exception"]
+    assert secret not in shared_web.program.output
+
+
+GUNICORN = (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app")
+SERVE = (sys.executable, "-m", "web.serve")
+
+
+def refusal_of(command: tuple[str, ...], **environ: str) -> str:
+    """Start with what is wrong, and give the one line in which that is said."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app"],
-        env=environ,
+        command,
+        env={**clean_environ(), **environ},
+        cwd=REPO_ROOT,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+    assert done.returncode == 2
+    [line] = f"{done.stdout}{done.stderr}".splitlines()
+    return line
 
-    assert done.returncode != 0
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert "LONGHAUL_TABEL: no such setting" in lines[0]
-    assert "LONGHAUL_BUCKET is not set" in lines[0]
-    assert not list(tmp_path.iterdir())
+
+@pytest.mark.parametrize("command", [GUNICORN, SERVE], ids=["gunicorn", "serve"])
+def test_wrong_settings_end_the_process_with_one_clear_line(command: tuple[str, ...]) -> None:
+    line = refusal_of(command, LONGHAUL_TABEL="x", REDIS_URL="redis://nowhere.invalid")
+
+    assert "LONGHAUL_TABEL: no such setting" in line
+    assert "LONGHAUL_BUCKET is not set" in line
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "", "2.5", "4.0", " "])
+def test_a_number_of_processes_that_is_none_is_told_as_any_setting(value: str) -> None:
+    line = refusal_of(
+        SERVE, WEB_CONCURRENCY=value, REDIS_URL="redis://127.0.0.1:1", LONGHAUL_BUCKET="bucket"
+    )
+
+    assert line == f"web: WEB_CONCURRENCY: must be a whole number from 1 to 64, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    "module", ["web.serve", "workers.worker_entry", "workers.feed_entry"], ids=str
+)
+def test_what_traces_cannot_honour_ends_each_process_with_one_clear_line(module: str) -> None:
+    line = refusal_of(
+        (sys.executable, "-m", module),
+        REDIS_URL="redis://127.0.0.1:1",
+        LONGHAUL_BUCKET="bucket",
+        OTEL_EXPORTER_OTLP_ENDPONT="http://127.0.0.1:4318",
+        OTEL_PROPAGATORS="b3",
+    )
+
+    assert "OTEL_EXPORTER_OTLP_ENDPONT: no such setting" in line
+    assert "OTEL_PROPAGATORS: must be of tracecontext" in line
 
 
 def test_the_real_entry_comes_up_under_gunicorn_with_every_part_away(tmp_path: Path) -> None:
@@ -390,7 +453,7 @@ def test_the_real_entry_comes_up_under_gunicorn_with_every_part_away(tmp_path: P
         "AWS_ENDPOINT_URL": nowhere,
     }
     program = Program(
-        (f"{BIN}/gunicorn", "--config", "web/gunicorn.py", "web.entry:app"),
+        SERVE,
         environ=environ,
         log=tmp_path / "web.log",
     )

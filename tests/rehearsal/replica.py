@@ -133,6 +133,10 @@ class Replica:
             peak_mib=peak,
         )
 
+    def pids(self) -> tuple[int, ...]:
+        """Its own, and its children's."""
+        return (self._program.pid, *self._program.children())
+
     def kill(self) -> None:
         """End it at once, after whatever went wrong."""
         self._program.kill()
@@ -140,7 +144,7 @@ class Replica:
     def peak_mib(self) -> float:
         """The most memory that it and its children have had, each at its own time."""
         peak = 0
-        for pid in (self._program.pid, *self._program.children()):
+        for pid in self.pids():
             try:
                 found = _HWM.search(Path(f"/proc/{pid}/status").read_text())
             except (FileNotFoundError, ProcessLookupError):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from adapters.local_slots import LocalSlots
 from adapters.memory import MemoryObjectStore
 from jobs.cancel import CancelParts, cancel_job
 from jobs.dispatch import ChangeRecord, tasks_for
@@ -266,6 +267,7 @@ class World:
             events=SimEvents(self, process),
             holders=SimHolders(self, process),
             queue=SimQueue(self, process),
+            lines=LocalSlots(capacity=1, share=1),
             announcing=announce_parts(),
             clock=SimClock(self, process),
             log=SimLog(self),

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.contextvars import bound_contextvars
 
 from adapters import logs
-from adapters.guarded_lines import guarded
+from adapters.guarded_lines import SECRETS, guarded
 from adapters.settings import read_settings
 from jobs.errors import Unavailable
 from jobs.sketch import sketch
@@ -37,7 +39,8 @@ def log_of(form: str, level: str = "INFO") -> Iterator[io.StringIO]:
     out = io.StringIO()
     environ = {**NEEDED, "LONGHAUL_LOG_FORMAT": form, "LONGHAUL_LOG_LEVEL": level}
     with pytest.MonkeyPatch.context() as patch, environ_of(environ):
-        for module, name in ((sys, "excepthook"), (threading, "excepthook")):
+        hooks = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"))
+        for module, name in hooks:
             patch.setattr(module, name, getattr(module, name))
         patch.setattr(sys, "stderr", out)
         logs.configure_logs(read_settings(environ))
@@ -126,6 +129,40 @@ def test_a_thread_that_ends_by_an_error_says_so_without_quoting_it(form: str) ->
     assert SECRET not in out.getvalue()
 
 
+class Broken:
+    """Cannot be tidied up."""
+
+    def __del__(self) -> None:
+        raise ValueError(SECRET)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_error_that_nobody_can_catch_says_so_without_quoting_it(
+    form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with log_of(form):
+        Broken()
+
+    written = capfd.readouterr().err
+    assert "error_passed_over" in written
+    assert "ValueError in __del__" in written
+    assert SECRET not in written
+    if form == "json":
+        assert json.loads(written)["level"] == "warning"
+
+
+def test_a_librarys_line_that_cannot_be_made_is_a_line_that_does_not_quote_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with log_of("json"):
+        logging.getLogger("celery.worker").warning("%d messages", SECRET)
+
+    written = capfd.readouterr().err
+    line = json.loads(written)
+    assert (line["event"], line["logger"]) == ("line_broke", "celery.worker")
+    assert SECRET not in written
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -147,6 +184,26 @@ def test_a_thread_that_ends_by_an_error_says_so_without_quoting_it(form: str) ->
 )
 def test_what_looks_like_a_secret_is_taken_out_of_any_line(text: str, shown: str) -> None:
     assert guarded(text) == shown
+
+
+# Letters whose other case is ASCII's, or longer than they are, stand where patterns begin and end.
+_PIECES = st.sampled_from(
+    [
+        *("Bearer", "bASIC", "ba\u017fic", "bas\u0130c", "whsec_", "lh_abcdefgh", "_ab2", "eyJ"),
+        *("?", "=", "x", ".", "a.b.c", "r://", "@", ":", "/", " ", "\xa0", "\n", '"', "'", ","),
+        *("Invalid request from ip=", "INVALID REQUEST", "full contents of the message ", "EYJ"),
+        *("\u0130", "\u212a", "\u03a3", "\xdf", "Full Contents", "[withheld]", "-"),
+    ]
+)
+
+
+@given(st.lists(_PIECES | st.text(max_size=3), max_size=12).map("".join))
+def test_a_text_without_a_clue_has_no_secret_of_its_kind(text: str) -> None:
+    searched = text
+    for pattern, put, _ in SECRETS:
+        searched = pattern.sub(put, searched)
+
+    assert guarded(text) == searched
 
 
 def test_an_error_that_is_not_ours_is_told_by_kind_and_place() -> None:

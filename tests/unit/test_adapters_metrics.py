@@ -12,7 +12,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
-from adapters.line_meters import MOST_MODELS, OTHER, LineMeters
+from adapters.line_meters import MOST_MODELS, OTHER, WAKING, LineMeters
 from adapters.listening import check_port
 from adapters.logs import configure_logs, get_log
 from adapters.metrics import NoMetrics, ServedMetrics, open_metrics
@@ -55,6 +55,16 @@ class Meters:
 @pytest.fixture
 def meters() -> Meters:
     return Meters()
+
+
+def test_what_wakes_somebody_is_told_before_it_happens_so_that_the_first_is_an_increase(
+    meters: Meters,
+) -> None:
+    told = meters.scrape.by_label("longhaul_warnings_total")
+
+    assert told == {frozenset({("event", event)}): 0 for event in WAKING}
+    tried = meters.scrape.by_label("longhaul_deliveries_tried_total")
+    assert tried[frozenset({("kind", "iot"), ("state", "given_up")})] == 0
 
 
 def test_every_event_that_is_measured_is_told_somewhere(meters: Meters) -> None:

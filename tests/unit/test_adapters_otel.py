@@ -1,20 +1,33 @@
+import socket
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
 
 from adapters import otel
 from adapters.memory import ManualClock
-from adapters.otel import ForgivingExporter
+from adapters.otel import ForgivingExporter, open_processor
 from deploy.local.environment import REPO_ROOT
-from jobs.errors import ClaimLost, ModelError
+from jobs.errors import (
+    ClaimLost,
+    DeadlinePassed,
+    HandedOver,
+    LeaseLost,
+    LonghaulError,
+    ModelError,
+)
+from jobs.job import JobStatus
 from jobs.outage import Outage
 from jobs.trace import Trace, TraceId
 from jobs.tracing import SpanKind
 from tests.builders import NOW, RecordingLog
-from tests.spans import Recorder
+from tests.free_ports import free_base
+from tests.serving import serving
+from tests.spans import Recorder, trace_settings
 from tests.stack import clean_environ
 
 ID = TraceId("1-6922915b-0123456789abcdef01234567")
@@ -79,7 +92,7 @@ def test_an_error_names_itself_and_says_nothing_of_what_was_sent() -> None:
     refused = ModelError(
         "your prompt: Tell me", name="Bedrock.ThrottlingException", error_code="x", retryable=True
     )
-    for error in (refused, ClaimLost("gone"), ValueError("Tell me")):
+    for error in (refused, LeaseLost("gone"), ValueError("Tell me")):
         with (
             pytest.raises(type(error)),
             seen.tracer.begin("one", SpanKind.CLIENT, Trace(id=ID)),
@@ -89,11 +102,34 @@ def test_an_error_names_itself_and_says_nothing_of_what_was_sent() -> None:
     words = [dict(span.attributes or {}) for span in seen.spans]
     assert words == [
         {"error.type": "Bedrock.ThrottlingException"},
-        {"error.type": "claim_lost"},
+        {"error.type": "lease_lost"},
         {"error.type": "ValueError"},
     ]
     assert all(span.status.description is None and not span.events for span in seen.spans)
     assert not any(span.status.is_ok for span in seen.spans)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ClaimLost("gone", status=JobStatus.CANCELLED), "cancelled"),
+        (ClaimLost("gone", status=JobStatus.EXPIRED), "expired"),
+        (ClaimLost("gone", status=JobStatus.RUNNING), "claim_lost"),
+        (ClaimLost("gone"), "claim_lost"),
+        (DeadlinePassed("too late"), "expired"),
+        (HandedOver("drains"), "handed_over"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_broken_off_has_not_failed_and_says_why(error: LonghaulError, outcome: str) -> None:
+    seen = Recorder()
+
+    with pytest.raises(type(error)), seen.tracer.begin("one", SpanKind.CLIENT, Trace(id=ID)):
+        raise error
+
+    [one] = seen.spans
+    assert one.status.status_code is StatusCode.UNSET
+    assert dict(one.attributes or {}) == {"longhaul.outcome": outcome}
 
 
 def test_what_is_apart_begins_a_trace_that_links_to_its_origin() -> None:
@@ -136,12 +172,75 @@ class Away(SpanExporter):
 
 def test_a_collector_that_is_away_is_told_of_once_and_once_when_it_is_back() -> None:
     log = RecordingLog()
-    exporter = ForgivingExporter(Away(), Outage("traces", clock=ManualClock(), log=log))
+    outage = Outage("traces", clock=ManualClock(), log=log)
+    exporter = ForgivingExporter(Away(), outage, lambda: "http://c:4318 hangs")
 
     results = [exporter.export([]) for _ in range(4)]
 
     assert [result.name for result in results] == ["FAILURE"] * 3 + ["SUCCESS"]
     assert [line.event for line in log.lines] == ["part_away", "part_back"]
+    assert log.lines[0].keys == {"part": "traces", "reason": "traces: http://c:4318 hangs"}
+
+
+def reason_of(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Export to a collector by way of the process's own parts, and give what the log says."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.5")
+    log, span = RecordingLog(), Recorder()
+    span.tracer.begin("one", SpanKind.SERVER, Trace(id=ID)).end()
+    settings = trace_settings(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=url)
+    processor = open_processor(settings, Outage("traces", clock=ManualClock(), log=log))
+    processor.on_end(span.spans[0])
+    processor.force_flush()
+    processor.shutdown()  # type: ignore[no-untyped-call] # the SDK's
+    [line] = log.lines
+    return str(line.keys["reason"])
+
+
+def test_a_collector_where_nothing_listens_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = f"127.0.0.1:{free_base(1)}/v1/traces"
+
+    reason = reason_of(f"http://me:word@{place}?key=word", monkeypatch)
+
+    assert reason == f"traces: http://{place} cannot be reached: connection refused"
+
+
+def test_a_collector_whose_name_nobody_knows_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reason = reason_of("http://collector.invalid/v1/traces", monkeypatch)
+
+    assert reason.startswith("traces: http://collector.invalid/v1/traces cannot be reached: ")
+
+
+def test_a_collector_that_hangs_is_said_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces"
+
+        reason = reason_of(url, monkeypatch)
+
+    assert reason == f"traces: {url} hangs: it took the spans and did not answer in time"
+
+
+@pytest.mark.parametrize("status", [401, 404, 500, 503])
+def test_a_collector_that_refuses_is_told_with_its_answer(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep silent."""
+
+    with serving(Handler) as url:
+        reason = reason_of(f"{url}/v1/traces", monkeypatch)
+
+    assert reason == f"traces: {url}/v1/traces refuses spans: it answers {status}"
 
 
 class Frozen(SpanExporter):
@@ -157,10 +256,14 @@ class Frozen(SpanExporter):
         return SpanExportResult.FAILURE
 
 
-def test_last_words_are_not_waited_for_when_nobody_listens(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("drain", "last_words"), [(0, 1), (3, 1), (6, 2), (25, 3)])
+def test_last_words_have_less_time_where_the_drain_has_little(
+    drain: float, last_words: float
 ) -> None:
-    monkeypatch.setattr(otel, "_LAST_WORDS_SECONDS", 0.05)
+    assert otel._last_words_after(drain) == last_words  # noqa: SLF001 - what atexit is given
+
+
+def test_last_words_are_not_waited_for_when_nobody_listens() -> None:
     frozen = Frozen()
     processor = BatchSpanProcessor(frozen, schedule_delay_millis=1)
     seen = Recorder()
@@ -168,7 +271,7 @@ def test_last_words_are_not_waited_for_when_nobody_listens(
     processor.on_end(seen.spans[0])
     assert frozen.is_asked.wait(10)
 
-    otel._say_last_words(processor)  # noqa: SLF001 - what atexit calls
+    otel._say_last_words(processor, 0.05)  # noqa: SLF001 - what atexit calls
 
     assert not frozen.thaws.is_set()
     frozen.thaws.set()

@@ -1,10 +1,13 @@
 import json
 import os
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from adapters.settings import PREFIX, Settings, read_settings
+from deploy.local.environment import REPO_ROOT
 from jobs.delivery import SCHEDULE
 from jobs.errors import Misconfigured
 from jobs.rate import Quota
@@ -14,6 +17,18 @@ from jobs.shards import Start
 
 NEEDED = {"REDIS_URL": "redis://127.0.0.1:6379/0", "LONGHAUL_BUCKET": "longhaul-results"}
 SECRET = "hunter2-hunter2-hunter2"
+MAY_BE_SECRETS = {
+    "REDIS_URL",
+    "LONGHAUL_API_KEYS",
+    "LONGHAUL_OIDC_ISSUER",
+    "LONGHAUL_OIDC_JWKS_URL",
+    "LONGHAUL_APIGATEWAY_ENDPOINT",
+    "LONGHAUL_APIGATEWAY_CONNECTION_KEY",
+}
+# Of these every setting refuses one.
+WRONG = ("no such value \u00fc", "x" * 5000, "", "-5", "/no/such/file")
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+PYDANTICS = ("nput should", "alidation", "tring should", "alue error", "valid integer", "pydantic")
 
 
 @pytest.fixture
@@ -244,18 +259,79 @@ def test_the_retry_policy_is_asls_own_list(environ: Environ) -> None:
         ("LONGHAUL_LOG_LEVEL", "info"),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_variables_name_and_never_shown(
+def test_a_wrong_value_is_refused_by_its_variables_name_and_shown_unless_it_may_be_a_secret(
     environ: Environ, variable: str, value: str
 ) -> None:
     refusal = environ.refusal(**{variable: value})
 
     assert refusal.startswith(f"{variable}: ")
-    assert "hunter2" not in refusal.lower()
+    if variable in MAY_BE_SECRETS:
+        assert "hunter2" not in refusal.lower()
+    else:
+        assert refusal.endswith(f", not {value!r}")
+
+
+def variable_of(field: str) -> str:
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_what_is_wrong_with_any_setting_is_said_in_plain_words(
+    environ: Environ, field: str
+) -> None:
+    variable = variable_of(field)
+    refusals = []
+    for value in WRONG:
+        with suppress(pytest.fail.Exception):  # some take one of these
+            refusals.append(environ.refusal(**{**COLLECTOR, variable: value}))
+
+    assert refusals
+    for refusal in refusals:
+        assert variable in refusal
+        assert not [words for words in PYDANTICS if words in refusal]
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_the_documentation_says_what_any_number_may_be(field: str) -> None:
+    bounds = range_of(Settings.model_fields[field])
+    [row] = [
+        line
+        for line in (REPO_ROOT / "docs" / "operations.md").read_text().splitlines()
+        if line.startswith("|") and f"`{variable_of(field)}`" in line.split(" | ")[0]
+    ] or [""]
+
+    if bounds is not None:
+        assert bounds in row, variable_of(field)
+
+
+def range_of(field: FieldInfo) -> str | None:
+    """Say in the documentation's words what a number may be."""
+    bounds = {type(one).__name__: one for one in field.metadata}
+    if "Le" not in bounds:
+        return None
+    most = written(bounds["Le"].le)
+    return f"{written(bounds['Ge'].ge)} to {most}" if "Ge" in bounds else f"{most} at most"
+
+
+def written(number: float) -> str:
+    if number != int(number):
+        return f"{number:g}"
+    for size, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if number >= size and number % size == 0:
+            return f"{int(number) // size} {unit}"
+    return str(int(number))
 
 
 @pytest.mark.parametrize("variable", ["LONGHAUL_TABEL", "LONGHAUL_PORT", "LONGHAUL_REDIS_URL"])
 def test_a_variable_of_ours_that_nobody_knows_is_refused(environ: Environ, variable: str) -> None:
-    assert environ.refusal(**{variable: SECRET}) == f"{variable}: no such setting"
+    assert environ.refusal(**{variable: SECRET}).startswith(f"{variable}: no such setting")
+
+
+def test_who_mistypes_a_variable_is_told_which_one_there_is(environ: Environ) -> None:
+    told = environ.refusal(LONGHAUL_TABEL=SECRET)
+
+    assert told == "LONGHAUL_TABEL: no such setting (LONGHAUL_TABLE is one)"
 
 
 def test_the_feed_begins_at_the_oldest_record_and_finds_none_too_old(environ: Environ) -> None:

@@ -184,6 +184,18 @@ def test_only_workers_call_models_and_tell_buses() -> None:
         assert [one for one in PROCESSES if action in allowed(one)] == ["Worker"]
 
 
+def test_a_model_that_may_be_called_may_stream_too() -> None:
+    """Workers stream wherever a model can, so each statement alone must allow both."""
+    callers = [one for one in WHOLE.statements("Worker") if one["Sid"].startswith("Call")]
+
+    assert len(callers) == 3
+    for statement in callers:
+        assert statement["Action"] == [
+            "bedrock:InvokeModel",
+            "bedrock:InvokeModelWithResponseStream",
+        ]
+
+
 def test_a_feed_reads_no_object() -> None:
     assert {action for action in allowed("Feed") if action.startswith("s3:")} == {"s3:ListBucket"}
 

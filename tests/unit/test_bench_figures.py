@@ -6,6 +6,7 @@ import pytest
 
 from bench.chart import Bar, Line, draw_bars, draw_lines
 from bench.comparison import Comparison, Spread, in_turn, percentile
+from bench.document import neighbours
 from bench.targets import Target
 
 
@@ -72,6 +73,12 @@ def test_a_target_says_whether_it_is_met(target: Target, line: str) -> None:
 def test_a_target_has_one_bound() -> None:
     with pytest.raises(ValueError, match="one bound"):
         Target(what="Rate", figure=1)
+
+
+def test_a_run_beside_others_work_says_so() -> None:
+    assert "of others' work" in neighbours(1000.0)
+    assert neighbours(0.0).startswith("Load average when the run began: 0.0 on ")
+    assert "of others' work" not in neighbours(0.0)
 
 
 def test_the_same_figures_draw_the_same_picture(tmp_path: Path) -> None:

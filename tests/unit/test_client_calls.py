@@ -256,6 +256,17 @@ def test_a_wait_looks_until_the_job_has_ended(open_client: Open) -> None:
     ]
 
 
+def test_a_wait_outlasts_a_server_that_is_away_for_longer_than_a_calls_tries(
+    open_client: Open,
+) -> None:
+    waiting = httpx.Response(200, json=job_json(), headers={"Retry-After": "0"})
+    away = [problem(503, "unavailable") for _ in range(3 * AT_ONCE.tries)]
+    script = Script.of(waiting, *away, httpx.Response(200, json=job_json(status="COMPLETED")))
+
+    with open_client(script) as client:
+        assert client.jobs.wait(JOB_ID).status == "COMPLETED"
+
+
 def test_a_wait_that_is_over_says_how_the_job_stood(open_client: Open) -> None:
     script = Script.of(httpx.Response(200, json=job_json(status="RUNNING")))
 

@@ -22,7 +22,7 @@ from tests.client_server import JOB_ID, URL, Pieces, Script, event_json, problem
 from tests.client_ways import WAYS, client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 AT_ONCE = lh.Retry(base_seconds=0, longest_asked_seconds=0, tries=4)
 QUEUED = event_json(1, "job.queued")
@@ -101,9 +101,13 @@ def test_a_stream_that_is_refused_is_not_asked_for_again(way: str, status: int) 
     assert len(script.requests) == 2
 
 
-@pytest.mark.parametrize("failure", [httpx.ConnectError("refused (test)"), sent()])
-def test_a_stream_that_never_was_is_given_up_after_some_tries(
-    way: str, failure: httpx.Response | Exception
+@pytest.mark.parametrize(
+    "failure",
+    [httpx.ConnectError("refused (test)"), httpx.ReadError("broken (test)")],
+    ids=["refused", "broken"],
+)
+def test_a_server_that_was_never_reached_is_given_up_after_some_tries(
+    way: str, failure: Exception
 ) -> None:
     script = Script.of(failure)
 
@@ -192,10 +196,50 @@ def test_who_leaves_early_closes_the_connection(way: str) -> None:
         assert pieces.is_closed
 
 
-def test_patience_ends_a_while_after_the_last_sign_of_life(way: str) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        sent,
+        lambda: problem(503, "unavailable"),
+    ],
+    ids=["ends at once", "refuses"],
+)
+def test_a_server_that_is_there_and_tells_nothing_is_waited_for(
+    way: str, answer: Callable[[], httpx.Response]
+) -> None:
+    away = [answer() for _ in range(3 * AT_ONCE.tries)]
+    script = Script.of(*away, sent(QUEUED, COMPLETED))
+
+    events = followed(way, script)
+
+    assert [event.seq for event in events] == [1, 1_000_004]
+
+
+def test_a_result_that_is_only_named_is_worth_the_patience_of_the_watch(way: str) -> None:
+    named = event_json(1_000_004, "job.completed", result={"url": "/r", "bytes": 3})
+    away = [problem(503, "unavailable") for _ in range(2 * AT_ONCE.tries)]
+    script = Script.of(sent(QUEUED, named), *away, httpx.Response(200, text="Hi."))
+
+    with client_of(way, URL, handler=script, retry=AT_ONCE) as client:
+        changes = list(client.jobs.text_stream(JOB_ID))
+
+    assert shown(changes) == "Hi."
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (sent(QUEUED, breaks=True), httpx.ConnectError("refused (test)")),
+        (problem(503, "unavailable"),),
+    ],
+    ids=["heard", "only answered"],
+)
+def test_patience_ends_a_while_after_the_last_sign_of_life(
+    way: str, answers: Sequence[httpx.Response | Exception]
+) -> None:
     del way  # the core alone, under a clock of its own
     now = iter(range(0, 10_000, 100))
-    script = Script.of(sent(QUEUED, breaks=True), httpx.ConnectError("refused (test)"))
+    script = Script.of(*answers)
     api = Api(
         endpoint=Endpoint(url=URL, key=None),
         transport=BlockingTransport(httpx.Client(transport=httpx.MockTransport(script))),
@@ -207,7 +251,7 @@ def test_patience_ends_a_while_after_the_last_sign_of_life(way: str) -> None:
         async for _ in Follower(api, "/v1/jobs/x/events", 0).events():
             pass
 
-    with pytest.raises(lh.NotConnected):
+    with pytest.raises((lh.NotConnected, lh.Unavailable)):
         run(follow())
 
     assert len(script.requests) == 4  # at 100, 200, 300 and 400 s, with a patience of 300 s

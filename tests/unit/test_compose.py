@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from adapters.aws import connect_bedrock, connect_s3
-from adapters.settings import read_settings
+from adapters.settings import Settings, read_settings
 from deploy.local.environment import REPO_ROOT
 from deploy.start import PROCESSES
-from tests.dockerfile import DOCKERFILE
+from tests.dockerfile import DOCKERFILE, only, read_stages, version
 from tests.stack import environ_of
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def test_one_image_is_all_processes(services: dict[str, Any]) -> None:
     ours = {name: one for name, one in services.items() if "build" in one}
 
     assert set(ours) == {*PROCESSES, "bootstrap"}
-    assert {one["image"] for one in ours.values()} == {"longhaul"}
+    assert {one["image"] for one in ours.values()} == {f"longhaul:{version()}"}
     for name in PROCESSES:
         assert ours[name]["command"] == [name]
         assert "entrypoint" not in ours[name] or ours[name]["entrypoint"] is None
@@ -145,12 +147,58 @@ def test_bedrock_is_asked_with_its_own_key_and_objects_with_theirs(
     assert "Credential=longhaul/" in signed["objects.localhost:9000"]
 
 
+def test_each_process_reaches_the_services_that_it_is_led_to(services: dict[str, Any]) -> None:
+    """By the names that Compose's network knows them by, on the ports that they open."""
+    opened = {"valkey": 6379, "table": 8000, "objects.localhost": 9000}
+    [alias] = services["objects"]["networks"]["default"]["aliases"]
+    assert {*services, alias} >= set(opened)
+    assert "-s3.port=9000" in services["objects"]["command"]
+    for process in (*PROCESSES, "bootstrap"):
+        given = services[process]["environment"]
+        addresses = [given["REDIS_URL"]] + [
+            given[f"AWS_ENDPOINT_URL_{part}"] for part in ("DYNAMODB", "DYNAMODB_STREAMS", "S3")
+        ]
+        led = [urlsplit(address) for address in addresses]
+        assert [(one.hostname, one.port) for one in led] == [
+            ("valkey", 6379), ("table", 8000), ("table", 8000), ("objects.localhost", 9000)
+        ]  # fmt: skip
+
+
+def test_processes_are_shut_in_and_have_time_to_end(services: dict[str, Any]) -> None:
+    drain = Settings.model_fields["drain_seconds"].default
+    for name in (*PROCESSES, "bootstrap"):
+        one = services[name]
+        assert one["tmpfs"] == ["/tmp"]  # noqa: S108 - the image's
+        assert one["security_opt"] == ["no-new-privileges:true"]
+        if name != "bootstrap":
+            assert drain + 10 <= seconds_of(one["stop_grace_period"])
+            waits = {on: how["condition"] for on, how in one["depends_on"].items()}
+            assert waits["bootstrap"] == "service_completed_successfully"
+
+
+def seconds_of(period: str) -> int:
+    found = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", period)
+    assert found is not None, period
+    return int(found[1] or 0) * 60 + int(found[2] or 0)
+
+
+def test_no_log_grows_for_ever(services: dict[str, Any]) -> None:
+    for one in services.values():
+        assert one["logging"]["driver"] == "local"
+        assert set(one["logging"]["options"]) == {"max-size", "max-file"}
+
+
 def test_ports_are_this_machines_alone(services: dict[str, Any]) -> None:
     ports = [port for one in services.values() for port in one.get("ports", [])]
 
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    assert [port["target"] for port in services["web"]["ports"]] == [port_of_the_image()]
     assert not services["valkey"].get("ports")
     assert not services["table"].get("ports")
+
+
+def port_of_the_image() -> int:
+    return int(only(read_stages()[1], "EXPOSE").rest)
 
 
 def test_all_come_back_and_all_are_looked_at(services: dict[str, Any]) -> None:

@@ -119,3 +119,77 @@ def test_users_commands_are_there_with_the_client(
     help_ = capsys.readouterr().out
     assert "bootstrap" in help_
     assert ("submit" in help_) == has_client
+
+
+def told_of(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Give the exit status of a command that argparse ends, and all that it says."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words.split())
+    told = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, told.out + told.err
+
+
+@pytest.mark.parametrize("words", ["--help", "nothing", "redrive --help"])
+def test_no_list_of_commands_has_one_that_nobody_types(
+    words: str,
+    has_client: bool,  # noqa: FBT001 - a fixture
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, told = told_of(words, capsys)
+
+    assert "redrive-many" not in told
+    assert "redrive" in told
+    assert ("--failed-since" in told) == (words != "nothing" and (has_client or words != "--help"))
+
+
+@pytest.mark.parametrize("option", ["--failed-since", "--failed-since=2h", "--fail"])
+@pytest.mark.usefixtures("has_client")
+def test_the_plural_of_redrive_is_meant_by_its_option_however_it_is_written(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, told = told_of(f"redrive {option} --help", capsys)
+
+    assert status == (0 if "=" in option else 2)
+    assert "longhaul redrive [-h] --failed-since TIME" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "drain --all --timeout nan",
+        "drain --all --timeout -1",
+        "drain --all --timeout 1e9",
+        "drain --all --timeout soon",
+        "jobs",
+        "jobs --stuck --older-than 999999d",
+        "jobs --stuck --older-than 0s",
+        "jobs --stuck --limit 0",
+        "redrive --failed-since 999999d",
+        "feed",
+        "feed rejected --limit x",
+        "keys create --user ada --expires-in 1y",
+        "doctor --role boss",
+    ],
+)
+@pytest.mark.usefixtures("has_client")
+def test_a_bad_option_is_told_in_one_line_below_the_usage(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, told = told_of(words, capsys)
+
+    assert status == 2
+    [error] = [line for line in told.splitlines() if ": error: " in line]
+    assert error == told.splitlines()[-1]
+    assert "invalid _" not in error, "a name of the program's own"
+
+
+def test_the_help_of_each_command_says_what_it_does_and_how_it_ends() -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+
+    for leaf in leaves_of(parser):
+        told = leaf.format_help()
+        assert (leaf.description or "").endswith(".")
+        assert f"deploy.local.attach {leaf.prog}" in told
+        assert "exit status:\n  0  " in told

@@ -165,6 +165,18 @@ def test_all_records_can_be_replayed_and_those_that_stay_are_told(operator: Oper
     assert "there is no job job_gone" in operator.output
 
 
+def test_a_replay_in_json_is_a_line_each_for_a_script(operator: Operator) -> None:
+    lost = a_rejected(2, job_id=None)
+    operator.rejects(a_rejected(1), lost)
+
+    assert operator.run("replay", "--all", "--json") == 1
+
+    told = [json.loads(line) for line in operator.output.splitlines()]
+    assert [one["is_removed"] for one in told] == [True, False]
+    assert told[1]["id"] == lost.id
+    assert told[0]["told"] == f"removed: there is no job {JOB_ID}"
+
+
 def test_without_any_record_a_replay_of_all_is_done(operator: Operator) -> None:
     assert operator.run("replay", "--all") == 0
     assert operator.output == ""

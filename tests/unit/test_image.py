@@ -14,7 +14,7 @@ from adapters.settings import Settings
 from deploy.healthy import main as look
 from deploy.local.environment import REPO_ROOT
 from deploy.start import PROCESSES, main
-from tests.dockerfile import DOCKERFILE, copied, environment_of, only, read_stages
+from tests.dockerfile import DOCKERFILE, copied, environment_of, only, read_stages, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,17 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
     theirs = re.findall(r"^COPY (\S+) \./$", LOCAL_DOCKERFILE.read_text(), re.MULTILINE)
     assert theirs
     assert {line[1:] for line in ignored if line.startswith("!")} == {*copied(BUILD), *theirs}
+
+
+def test_wherever_an_image_of_ours_is_named_it_is_this_versions() -> None:
+    """Manifests and Compose's file, as read by their own clients, are in their own tests."""
+    named = re.compile(r"\blonghaul(?:-local)?:(\d[\w.]*)")
+    files = [LOCAL_DOCKERFILE, DOCKERFILE, *sorted((REPO_ROOT / "docs").glob("*.md"))]
+    found = {file.name: set(named.findall(file.read_text())) for file in files}
+
+    assert found["Dockerfile"]
+    assert found["kubernetes.md"]
+    assert set().union(*found.values()) == {version()}
 
 
 def test_only_the_built_environment_is_shipped() -> None:
@@ -54,12 +65,8 @@ def test_each_process_is_the_procfiles() -> None:
         name: command.removeprefix("python -m ").split()
         for name, command in PROCFILE.findall((REPO_ROOT / "Procfile").read_text())
     }
-    ours = {
-        name: [word.replace("python:web.gunicorn", "web/gunicorn.py") for word in command]
-        for name, command in PROCESSES.items()
-    }
 
-    assert ours == theirs
+    assert {name: list(command) for name, command in PROCESSES.items()} == theirs
 
 
 def test_the_process_is_chosen_by_the_arguments() -> None:

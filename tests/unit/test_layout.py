@@ -88,6 +88,28 @@ def test_a_module_of_jobs_can_be_read_in_one_sitting(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= LONGEST_MODULE
 
 
+LINES_LOGGED = {"debug", "info", "warning", "error", "critical", "exception"}
+# A worker's lines in the midst of a run have its trace from the run's context.
+HAVE_IT_FROM_THEIR_CONTEXT = {"answer_unreadable"}
+
+
+@pytest.mark.parametrize("package", ["jobs", "adapters", "web", "workers"])
+def test_what_logs_a_job_names_its_trace(package: str) -> None:
+    without = [
+        f"{module.name}:{node.lineno}"
+        for module in (ROOT / package).glob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in LINES_LOGGED
+        and not {ast.unparse(one).strip("'") for one in node.args} & HAVE_IT_FROM_THEIR_CONTEXT
+        and "job_id" in (names := {one.arg for one in node.keywords})
+        and "trace_id" not in names
+    ]
+
+    assert without == []
+
+
 def files_of_the_repository() -> list[Path]:
     """What is committed, and what would be by `git add .`."""
     git = shutil.which("git")
@@ -137,7 +159,7 @@ def test_no_file_tells_of_the_machine_it_was_written_on(pattern: re.Pattern[str]
     [
         (REGISTRY_ADDRESS, "--index-" + "url https://mirror.example/py"),
         (REGISTRY_ADDRESS, "https://files.python" + "hosted.org/packages/x.whl"),
-        (REGISTRY_ADDRESS, '"resolved": "https://registry.npm' + 'js.org/x.tgz"'),
+        (REGISTRY_ADDRESS, '"resolved": "https://example.npm' + 'js.org/x.tgz"'),
         (REGISTRY_ADDRESS, "PIP=https://mirror.example/simp" + "le/"),
         (MACHINES_OWN_PATH, f'File "{ROOT}/jobs/run.py"'),
     ],

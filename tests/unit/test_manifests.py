@@ -7,7 +7,6 @@ import json
 import math
 import re
 import shutil
-import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +16,8 @@ from adapters.metrics_ports import PORTS_ON
 from adapters.settings import CLIENTS_OWN, STAND_INS_OWN, Settings, read_settings
 from deploy.local.environment import REPO_ROOT, plan
 from deploy.start import PROCESSES
-from jobs.job import JobStatus
 from tests.cloudformation import Template, read_template
-from tests.dockerfile import environment_of, only, read_stages
+from tests.dockerfile import environment_of, only, read_stages, version
 from tests.manifests import KUBERNETES, OVERLAYS, VARIANT, bytes_of, render, render_folder
 from tests.pods import OF_TRACES, SECRET_VALUES, environ_of_pod, of_kind, pods, selects
 from tests.stack import environ_of
@@ -76,14 +74,12 @@ def test_each_runs_its_process_of_the_image(overlay: str, process: str) -> None:
 
 
 def test_the_image_is_this_versions() -> None:
-    version = tomllib.loads((REPO_ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {pod.container["image"] for overlay in OVERLAYS for pod in pods(overlay).values()}
 
     assert {image.rpartition("/")[2] for image in images} == {
-        f"longhaul:{version}",
-        f"longhaul-local:{version}",
+        f"longhaul:{version()}",
+        f"longhaul-local:{version()}",
     }
-    assert f"longhaul:{version}" in (REPO_ROOT / "deploy" / "local" / "Dockerfile").read_text()
 
 
 def test_every_variable_is_known(overlay: str) -> None:
@@ -374,43 +370,6 @@ def test_the_alerts_are_those_of_observability() -> None:
     [made] = of_kind("aws", "PrometheusRule")
 
     assert made["spec"] == rules
-
-
-def test_workers_are_scaled_by_jobs_that_wait_or_run() -> None:
-    queries = [
-        trigger["metadata"]["query"]
-        for one in of_kind("aws", "ScaledObject")
-        for trigger in one["spec"]["triggers"]
-    ]
-    [statuses] = re.findall(r'status=~"([^"]+)"', "".join(queries))
-
-    found = {JobStatus(status) for status in statuses.split("|")}
-    assert {JobStatus.PENDING, JobStatus.RUNNING} <= found
-    assert not any(status.is_terminal for status in found)
-
-
-def test_no_fleet_gets_smaller_while_nobody_knows_what_waits() -> None:
-    for one in of_kind("aws", "ScaledObject"):
-        spec = one["spec"]
-        [trigger] = spec["triggers"]
-        assert trigger["metadata"]["ignoreNullValues"] == "false"
-        assert trigger["metricType"] == "AverageValue", "KEDA falls back for no other type"
-        assert spec["fallback"]["replicas"] == spec["maxReplicaCount"]
-
-
-def test_scaling_asks_for_what_the_application_tells() -> None:
-    sources = "".join(
-        (REPO_ROOT / "adapters" / file).read_text() for file in ("standing.py", "line_meters.py")
-    )
-    scaled = {one["metadata"]["name"]: one["spec"] for one in of_kind("aws", "ScaledObject")}
-
-    for spec in scaled.values():
-        for trigger in spec["triggers"]:
-            for metric in re.findall(r"longhaul_(\w+)", trigger["metadata"]["query"]):
-                assert f'"{metric}"' in sources or f'"longhaul_{metric}"' in sources
-    [worker] = scaled["worker"]["triggers"]
-    assert int(worker["metadata"]["threshold"]) < settings_of("aws", "worker").worker_concurrency
-    assert all("replicas" not in pods("aws")[name].manifest["spec"] for name in scaled)
 
 
 def _local_dockerfile() -> str:

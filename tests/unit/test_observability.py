@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from adapters.line_meters import WAKING
 from deploy.local.environment import REPO_ROOT
 
 OPERATIONS = (REPO_ROOT / "docs" / "operations.md").read_text()
@@ -19,6 +20,9 @@ RULES: list[dict[str, Any]] = [
     ]
     for rule in group["rules"]
 ]
+RULE_TESTS: dict[str, Any] = yaml.safe_load(
+    (REPO_ROOT / "deploy/observability/alerts_test.yml").read_text()
+)
 
 
 def sections() -> dict[str, str]:
@@ -42,20 +46,40 @@ def test_the_runbook_has_no_section_of_an_alert_that_is_gone() -> None:
     assert set(sections()) == {rule["alert"] for rule in RULES}
 
 
-def test_warnings_that_rules_ask_for_are_logged_somewhere() -> None:
-    asked = {
+def events_asked_for() -> set[str]:
+    return {
         event
         for rule in RULES
         for group in re.findall(r'event=~?"([a-z_|]+)"', rule["expr"])
         for event in group.split("|")
     }
+
+
+def test_warnings_that_rules_ask_for_are_logged_somewhere() -> None:
     sources = "\n".join(
         path.read_text()
         for folder in ("jobs", "adapters", "web", "workers")
         for path in (REPO_ROOT / folder).glob("*.py")
     )
 
-    assert {event for event in asked if f'"{event}"' not in sources} == set()
+    assert {event for event in events_asked_for() if f'"{event}"' not in sources} == set()
+
+
+def test_the_first_warning_of_a_process_is_an_increase_as_the_second_is() -> None:
+    assert set(WAKING) == events_asked_for()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_is_seen_to_fire_and_to_be_quiet(rule: dict[str, Any]) -> None:
+    seen = [
+        one["exp_alerts"]
+        for test in RULE_TESTS["tests"]
+        for one in test["alert_rule_test"]
+        if one["alertname"] == rule["alert"]
+    ]
+
+    assert [] in seen, "it is never seen to be quiet"
+    assert any(seen), "it is never seen to fire"
 
 
 def test_the_dashboards_panels_have_each_a_place_and_a_question() -> None:

@@ -8,12 +8,17 @@ from adapters.memory import ManualClock
 from adapters.spool import AnswerSpool
 from jobs.answer import PaidAnswer
 from jobs.errors import Unavailable
+from jobs.trace import TraceId
 from tests.builders import JOB_ID, RecordingLog, ShakyObjectStore
+from tests.stack import wait_until
 from workers import carrier
 from workers.carrier import Carrier
 
 DEADLINE = 10.0  # seconds until a test gives up on a condition
-ANSWER = PaidAnswer(job=JOB_ID, attempt=1, text="Hello", usage=None, stop_reason=None)
+TRACE_ID = TraceId("1-6922915b-0123456789abcdef01234567")
+ANSWER = PaidAnswer(
+    job=JOB_ID, attempt=1, text="Hello", usage=None, stop_reason=None, trace_id=TRACE_ID
+)
 
 
 class ToldObjects(ShakyObjectStore):
@@ -46,9 +51,12 @@ def carry_until_put(folder: Path, *failures: Exception) -> tuple[AnswersInObject
 
 
 def test_what_a_dead_worker_left_is_brought_home_at_the_start(tmp_path: Path) -> None:
-    home, _ = carry_until_put(tmp_path)
+    home, log = carry_until_put(tmp_path)
 
     assert home.find(JOB_ID, 1) == ANSWER
+    wait_until(lambda: log.count("answer_brought_home"), "the line", within=DEADLINE)
+    told = {"job_id": JOB_ID, "attempt": 1, "trace_id": TRACE_ID}
+    assert [line.keys for line in log.lines if line.event.startswith("answer_")] == [told, told]
 
 
 def test_the_carrier_outlives_what_is_away_and_what_breaks(tmp_path: Path) -> None:

@@ -181,6 +181,31 @@ def test_a_checkpoint_is_written_after_the_tasks_are_with_the_broker() -> None:
     assert order == ["enqueue", "save"]
 
 
+def test_a_checkpoint_waits_for_the_next_while_records_keep_coming() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    feed = Feed(feed_parts(leases, stream=stream))
+    for number in range(3):
+        insert(stream, jobs(1, start=number))
+        feed.turn()
+
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("1"))}
+    feed.turn()  # nothing comes
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("3"))}
+
+
+def test_a_checkpoint_that_waits_is_written_at_the_end() -> None:
+    stream, leases = MemoryChangeStream(), MemoryShardLeases()
+    feed = Feed(feed_parts(leases, stream=stream))
+    for number in range(2):
+        insert(stream, jobs(1, start=number))
+        feed.turn()
+
+    feed.stop()
+    feed.run()
+
+    assert saved(leases) == {FIRST: Checkpoint(position=Position("2"))}
+
+
 def test_a_broker_that_is_away_leaves_the_checkpoint_where_it_was() -> None:
     stream = MemoryChangeStream()
     leases = MemoryShardLeases()
@@ -685,6 +710,7 @@ def test_a_shard_that_another_took_is_dropped_at_its_checkpoint() -> None:
     leases.hold(MEMORY, leases.load(MEMORY)[0], FeedId("thief"))
     second = insert(stream, jobs(1, start=1))
 
+    cast("ManualClock", parts.clock).advance(timedelta(seconds=1))
     feed.turn()
     insert(stream, jobs(1, start=2))
     feed.turn()

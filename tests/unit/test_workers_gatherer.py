@@ -61,7 +61,9 @@ def test_a_job_whose_row_nobody_can_read_does_not_hold_up_others() -> None:
     mill.feed()
     mill.store.get = get  # type: ignore[method-assign]
 
-    assert mill.log.count("parts_passed_over") == len(mill.part_rows)
+    passed_over = [line.keys for line in mill.log.lines if line.event == "parts_passed_over"]
+    assert len(passed_over) == len(mill.part_rows)
+    assert {keys["trace_id"] for keys in passed_over} == {get(mill.job_id).trace.id}
 
 
 def test_a_store_that_is_away_is_told_to_the_feed() -> None:

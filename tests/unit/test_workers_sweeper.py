@@ -5,8 +5,11 @@ from typing import Any, cast
 
 import pytest
 
+from adapters.local_slots import LocalSlots
 from adapters.memory import ManualClock, MemoryJobStore, MemoryShardLeases, MemoryTaskQueue
 from adapters.memory_deliveries import MemoryDeliveries, MemoryDeliveryQueue
+from adapters.redis_events import connect_redis
+from adapters.redis_lines import RedisLines
 from jobs.claim import Claim
 from jobs.due import DISPATCH_GRACE
 from jobs.errors import Unavailable
@@ -16,6 +19,7 @@ from jobs.shard_leases import FeedId, ShardLease
 from jobs.shards import StreamName
 from jobs.sweep import BATCH, SweepParts, sweep
 from jobs.sweep_deliveries import SweepDeliveriesParts
+from jobs.task import Task
 from jobs.timeline import Step, StepName
 from tests import builders
 from tests.builders import (
@@ -86,6 +90,32 @@ def test_a_job_whose_task_never_came_is_triggered_again() -> None:
 
     assert tasked(parts) == ids
     assert log_of(parts).count("job_swept") == 2
+
+
+def test_a_job_that_stands_in_line_is_not_told_of_as_lost() -> None:
+    parts = sweep_parts()
+    lost, waiting = waiting_jobs(parts, 2)
+    in_line = parts.store.get(waiting)
+    assert in_line is not None
+    slots = LocalSlots(capacity=1, share=1)
+    assert slots.ask(Task.of(in_line, now=NOW, by="feed@test:1"), has_room=False) is None
+    parts = replace(parts, lines=slots)
+
+    assert sweep(parts) == 2
+
+    assert tasked(parts) == [lost, waiting]
+    assert log_of(parts).count("job_swept") == 1
+    assert log_of(parts).count("job_in_line") == 1
+
+
+def test_where_redis_does_not_say_who_stands_in_line_all_are_triggered() -> None:
+    nobody_there = connect_redis("redis://127.0.0.1:1", connections=1)
+    parts = sweep_parts(lines=RedisLines(nobody_there))
+    ids = waiting_jobs(parts, 2)
+
+    assert sweep(parts) == 2
+
+    assert tasked(parts) == ids
 
 
 def test_a_job_whose_time_has_not_come_is_left_alone() -> None:
@@ -349,7 +379,10 @@ class ManySweeps(MemoryTaskQueue):
         self.came.set()
 
 
-def test_the_sweeper_outlives_what_breaks_and_what_is_away() -> None:
+def test_the_sweeper_outlives_what_breaks_and_what_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.sweeper._GRACE_SECONDS", 0.01)
     queue = ManySweeps(Unavailable("broker", "away (test)"), RuntimeError("unforeseen"))
     parts = sweep_parts(queue=queue)
     sweeper = a_sweeper(parts, every=0.001)

@@ -161,6 +161,22 @@ def test_no_more_jobs_run_than_there_is_room_for_and_the_rest_follow() -> None:
     assert {worker.job(task).status for task in tasks} == {JobStatus.COMPLETED}
 
 
+def test_who_waits_for_room_is_called_up_as_soon_as_a_job_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.turnstile._EMPTY_SECONDS", 60.0)
+    gate = Gate()
+    worker = Worker(gate.answer(), Answer(), room=1)
+    worker.turnstile.enter(worker.add(0))
+    worker.turnstile.start()  # finds no room, which says nothing of the line
+    worker.turnstile.enter(worker.add(1))
+
+    gate.open()
+
+    wait_until(lambda: len(worker.slots.uses) == 2, "the one that waited")
+    worker.end()
+
+
 def test_another_users_job_does_not_wait_behind_a_crowd() -> None:
     gate = Gate()
     worker = Worker(

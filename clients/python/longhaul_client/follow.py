@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from longhaul_client.api import read_json
-from longhaul_client.errors import ConnectionLost
+from longhaul_client.errors import ConnectionLost, Problem
 from longhaul_client.events import read_event
 from longhaul_client.retry import TRANSIENT
 from longhaul_client.sse import SentEvents
@@ -32,14 +32,15 @@ class Follower:
         self._path = path
         self._after = after
         self._tries = 0  # since something was heard
-        self._heard_at: float | None = None
+        self._heard_at: float | None = None  # None while no server has answered
         self.has_ended = False
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Give each event once and in order, to the job's last one.
 
-        Comes back by itself where it was. Raises what keeps the first connection from being made,
-        and a failure that outlasts the patience.
+        Comes back by itself where it was. Raises what keeps a server from being reached at all,
+        and a failure that outlasts the patience. A server that is there and cannot tell events
+        now, because a part of it is away, is one to be patient with from the beginning.
         """
         while not self.has_ended:
             failure: LonghaulError = ConnectionLost("the stream ended before the job did")
@@ -54,10 +55,13 @@ class Follower:
                     ) as stream,
                     aclosing(self._read(stream)) as events,
                 ):
+                    self._reach()
                     async for event in events:
                         yield event
             except TRANSIENT as met:
                 failure = met
+                if isinstance(met, Problem):
+                    self._reach()
             if not self.has_ended:
                 await self._wait_after(failure)
 
@@ -79,6 +83,11 @@ class Follower:
                 sent.heard = 0
                 self._tries = 0
                 self._heard_at = self._api.clock()
+
+    def _reach(self) -> None:
+        """Begin to be patient; what only answers is no sign of life of the job's events."""
+        if self._heard_at is None:
+            self._heard_at = self._api.clock()
 
     async def _wait_after(self, failure: LonghaulError) -> None:
         self._tries += 1

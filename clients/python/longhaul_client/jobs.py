@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from longhaul_client.api import NOTHING_TO_READ, read_json
@@ -12,6 +13,7 @@ from longhaul_client.errors import FieldProblem, Invalid, JobNotCompleted, NotFo
 from longhaul_client.events import JobCompleted
 from longhaul_client.follow import Follower
 from longhaul_client.models import Delivery, Job, Page, Timeline
+from longhaul_client.retry import TRANSIENT
 from longhaul_client.text import Text, is_behind_url
 from longhaul_client.transport import Request
 
@@ -40,6 +42,7 @@ class AsyncJobs:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._patient = replace(api, retry=api.retry.patient())
 
     async def create(  # noqa: PLR0913 - the fields of docs/api.md, by name
         self,
@@ -116,9 +119,14 @@ class AsyncJobs:
             params["cursor"] = page.next_cursor
 
     async def wait(self, job_id: str, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - for both kinds of clients
-        """Wait until a job has ended, `timeout` seconds at most. Raises WaitOver."""
+        """Wait until a job has ended, `timeout` seconds at most. Raises WaitOver.
+
+        Once the job was read, a server that is away is waited for, too, as long as the patience
+        has it (Retry).
+        """
         until = None if timeout is None else self._api.clock() + timeout
         answer = await self._api.call("GET", _path(job_id))
+        heard_at = self._api.clock()
         job = read_json(Job.from_json, answer.content)
         known = {"If-None-Match": answer.headers.get("ETag", "")}
         while not job.has_ended:
@@ -128,7 +136,13 @@ class AsyncJobs:
                 if seconds <= 0:
                     raise WaitOver(job)
             await self._api.transport.sleep(seconds)
-            answer = await self._api.call("GET", _path(job_id), headers=known)
+            try:
+                answer = await self._api.call("GET", _path(job_id), headers=known)
+            except TRANSIENT:
+                if self._api.clock() - heard_at > self._api.retry.patience_seconds:
+                    raise
+                continue
+            heard_at = self._api.clock()
             if answer.status != _NOT_MODIFIED:
                 job = read_json(Job.from_json, answer.content)
                 known = {"If-None-Match": answer.headers.get("ETag", "")}
@@ -157,17 +171,13 @@ class AsyncJobs:
                     raise JobNotCompleted(event)
 
     async def take(self, text: Text, event: Event) -> TextChange | None:
-        """Let a text take an event, and fetch what the event only names."""
-        fetched = await self.result(event.job_id) if is_behind_url(event) else None
+        """Let a text take an event, and fetch what the event only names; that is worth patience."""
+        fetched = await self._result(event.job_id, self._patient) if is_behind_url(event) else None
         return text.take(event, fetched=fetched)
 
     async def result(self, job_id: str) -> str:
         """Read the model's whole text, wherever it is stored. Raises Conflict where none is."""
-        answer = await self._api.call("GET", f"{_path(job_id)}/result")
-        if answer.status == _SEE_OTHER:
-            stored = Request(method="GET", url=answer.headers["Location"])
-            answer = await self._api.send_elsewhere(stored, what="the result's store")
-        return answer.content.decode(errors="replace")
+        return await self._result(job_id, self._api)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job; one that had ended stays as it ended."""
@@ -197,6 +207,13 @@ class AsyncJobs:
         """Have an announcement told again, soon."""
         path = f"{_path(job_id)}/deliveries/{_checked(delivery_id)}/replay"
         return await self._api.ask(Delivery.from_json, "POST", path)
+
+    async def _result(self, job_id: str, api: Api) -> str:
+        answer = await api.call("GET", f"{_path(job_id)}/result")
+        if answer.status == _SEE_OTHER:
+            stored = Request(method="GET", url=answer.headers["Location"])
+            answer = await api.send_elsewhere(stored, what="the result's store")
+        return answer.content.decode(errors="replace")
 
 
 def _seconds_to_next_look(headers: Mapping[str, str]) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from longhaul_client.errors import Problem, RateLimited, Unavailable, Unreachable
 
@@ -15,8 +16,8 @@ class Retry:
 
     At most `tries` calls, the first included. The wait between two doubles from `base_seconds` to
     `longest_seconds`, and half of it is chance. A server that asks for more with `Retry-After`
-    gets it, up to `longest_asked_seconds`. A stream that had been open comes back for as long as
-    the last sign of life is not older than `patience_seconds`.
+    gets it, up to `longest_asked_seconds`. Who follows a job, or waits for its end, on a server
+    that has answered once comes back until nothing was heard for `patience_seconds`.
     """
 
     tries: int = 8
@@ -24,6 +25,11 @@ class Retry:
     longest_seconds: float = 10.0
     longest_asked_seconds: float = 60.0
     patience_seconds: float = 300.0
+
+    def patient(self) -> Retry:
+        """Give the same with about as many calls as the patience has room for."""
+        calls = math.ceil(self.patience_seconds / max(self.longest_seconds, 1))
+        return replace(self, tries=max(self.tries, calls))
 
     def after(self, failure: Exception, *, tries: int, jitter: float) -> float | None:
         """Give the seconds to wait after the call number `tries` failed; None is to give up."""

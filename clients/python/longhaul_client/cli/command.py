@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 # group: a function that takes argparse's subparsers. Each of its parsers sets `runner`, which takes
 # the parsed options and gives the exit status.
 GROUP = "longhaul.commands"
-# A verb for one job may have a plural for operators, `<verb>-many`; by this option it is meant.
+# A verb for one job may have a plural for operators; by this option it is meant, and then the
+# other distribution's command of that name is the one.
 _PLURALS = {"redrive": "--failed-since"}
 # A person waits at the terminal: a server that is not there is to be told soon.
 _RETRY = Retry(tries=4)
@@ -46,13 +47,13 @@ def main(
     """Run one command and give its exit status (exits.py); `others` add commands of their own."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
-    named = next((word for word in words if not word.startswith("-")), None)
-    is_plural = named in _PLURALS and any(word.startswith(_PLURALS[named]) for word in words)
-    if is_plural or named not in commands.choices:  # whose modules may take a second to import
+    named = next((word for word in words if not word.startswith("-")), "")
+    if named in _PLURALS or named not in commands.choices:  # importing those may take a while
+        singular = commands.choices.pop(named, None) if _is_plural(named, words) else None
         for add_commands in _installed() if others is None else others:
             add_commands(commands)
-    if is_plural and named is not None and f"{named}-many" in commands.choices:
-        words[words.index(named)] = f"{named}-many"
+        if singular is not None:
+            commands.choices.setdefault(named, singular)
     options = parser.parse_args(words)
     try:
         status: int = options.runner(options)
@@ -65,6 +66,13 @@ def main(
         sys.stderr.write("\n")
         return Exit.INTERRUPTED
     return status
+
+
+def _is_plural(named: str, words: Sequence[str]) -> bool:
+    """Tell whether a verb's plural is meant; an option may be cut short, as argparse has it."""
+    option = _PLURALS.get(named, "")
+    begun = (word.partition("=")[0] for word in words if len(word) > len("--"))
+    return any(option.startswith(word) for word in begun)
 
 
 def _installed() -> Iterable[AddCommands]:
