@@ -136,6 +136,10 @@ bench-accept: $(READY)  ## Measure what one web process accepts, beside a bare p
 bench-overhead: $(READY)  ## Measure what is added to one call of the model, beside bare Celery and polling
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.overhead
 
+.PHONY: bench-feed
+bench-feed: $(READY)  ## Measure change records a second from the stream to the broker, beside GetRecords alone
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.feed
+
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
 	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes

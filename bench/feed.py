@@ -9,6 +9,7 @@ than a rate.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from functools import partial
@@ -17,7 +18,17 @@ from typing import TYPE_CHECKING
 
 from bench.comparison import in_turn
 from bench.feed_reader import OWN, PLAIN
-from bench.feed_report import NAME, Lags, Plan, Rates, Results, draw, raw_figures, section
+from bench.feed_report import (
+    NAME,
+    Lags,
+    Plan,
+    Rates,
+    Results,
+    draw,
+    raw_figures,
+    section,
+    shown_shards,
+)
 from bench.feed_stage import FEED, stage
 from bench.output import Output, add_places, say
 from tests.stack import Clients, LocalStack
@@ -48,14 +59,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder:
         results = measure(plan, Path(folder))
     output = Output.of(arguments)
+    draw(output.pictures / f"{NAME}.svg", results)
     output.write(NAME, text=section(results), figures=raw_figures(results))
-    draw(results, output.pictures / f"{NAME}.svg")
     return 0
 
 
 def measure(plan: Plan, folder: Path) -> Results:
     """Take all figures, one number of shards after the other."""
-    results = Results(plan=plan)
+    results = Results(plan=plan, load_before=os.getloadavg()[0])
     with LocalStack(folder) as stack:
         clients = Clients.of(stack.environ)
         for shards in plan.shards:
@@ -69,13 +80,13 @@ def measure(plan: Plan, folder: Path) -> Results:
 def _measure_rates(stage: Stage, shards: int, results: Results) -> None:
     plan = results.plan
     with stage.feed(f"unpaced-{shards}", **UNPACED) as feed:
-        say(f"{shards} shards: a backlog of new jobs")
+        say(f"{shown_shards(shards)}: a backlog of new jobs")
         records = stage.life.beginnings(plan.records)
         sides = _rounds(stage, feed, records, tasks=len(records), rounds=plan.rounds)
         results.rates.append(Rates(shards=shards, of="new jobs", sides=sides))
         if shards != plan.shards[-1]:
             return
-        say(f"{shards} shards: a backlog of whole lives")
+        say(f"{shown_shards(shards)}: a backlog of whole lives")
         records = stage.life.whole(plan.records // RECORDS_A_LIFE)
         tasks = len(records) // RECORDS_A_LIFE
         sides = _rounds(stage, feed, records, tasks=tasks, rounds=plan.rounds)
@@ -99,7 +110,7 @@ def _rounds(
 
 def _measure_lags(stage: Stage, shards: int, results: Results) -> None:
     plan = results.plan
-    say(f"{shards} shards: {plan.a_second:g} new jobs a second")
+    say(f"{shown_shards(shards)}: {plan.a_second:g} new jobs a second")
     records = stage.life.beginnings(round(plan.a_second * plan.lag_seconds))
     with stage.feed(f"paced-{shards}"):
         ours = stage.feed_lags(records, a_second=plan.a_second)
@@ -110,10 +121,10 @@ def _measure_lags(stage: Stage, shards: int, results: Results) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.feed", description=__doc__)
     parser.add_argument("--shards", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--records", type=int, default=6000, help="of a backlog")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--records", type=int, default=3000, help="of a backlog")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--a-second", type=float, default=200, help="new jobs, for the lag")
-    parser.add_argument("--lag-seconds", type=float, default=8)
+    parser.add_argument("--lag-seconds", type=float, default=6)
     add_places(parser)
     arguments = parser.parse_args()
     if min(*arguments.shards, arguments.rounds) < 1 or arguments.records < RECORDS_A_LIFE:

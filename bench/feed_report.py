@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.chart import Bar, draw_bars
 from bench.comparison import Comparison, Spread, percentile
-from bench.document import machine, table, versions
+from bench.document import machine, neighbours, table, versions
 from bench.feed_reader import OWN, PLAIN, Drained
 from bench.feed_stage import FEED
 from bench.targets import Target
@@ -75,6 +75,7 @@ class Results:
     """What was measured."""
 
     plan: Plan
+    load_before: float
     rates: list[Rates] = field(default_factory=list)
     lags: list[Lags] = field(default_factory=list)
 
@@ -100,27 +101,30 @@ reads the same records and does nothing with them, by boto3's GetRecords as it c
 {_lags(results)}
 
 {"".join(target.line + chr(10) for target in targets(results))}
-- Backlogs of {plan.records:,} records, {plan.rounds} rounds, the sides in turn; ratios are taken round by round.
-  *New jobs*: each record becomes a task. *Whole lives*: a job's four records (added, claimed,
-  invoked, completed), one of which becomes a task, and one the last word that watchers hear.
+- Backlogs of {plan.records:,} records, {plan.rounds} rounds, the sides in turn; ratios are taken
+  round by round. *New jobs*: each record becomes a task. *Whole lives*: a job's four records
+  (added, claimed, invoked, completed), one of which becomes a task, and one the last word that
+  watchers hear.
 - A rate's time is from the first read that gives some of the backlog until the broker has its last
   task, or the reader its last record; no side waits between reads. Processor time is the
   process's own, the late words and the checkpoints included.
-- The feed does not read as boto3 does (decision 0049), so it is also held against its own reads
+- The feed does not read as boto3 does (decision 48), so it is also held against its own reads
   alone. That ratio has no target: the less reading costs, the lower it is.
 - A row holds a prompt of 2 KB; records are those that the store's own writes leave in the stream,
   under other ids. `bench/stream_server.py` serves them: records are written beforehand, and a page
-  ends at 1,000 of them or 1 MB as on AWS. Its processor time is not the sides', but it shares the cores.
-- Lag: {plan.a_second:g} new jobs a second for {plan.lag_seconds:g} s, the feed as it is set by default (5 reads of a shard a
-  second, nudged as the web process nudges it), until a consumer had taken the task from the broker.
-  The reader reads five times a second, too, and has nothing else to do.
+  ends at 1,000 of them or 1 MB as on AWS. Its processor time is not the sides', but it shares the
+  cores.
+- Lag: {plan.a_second:g} new jobs a second for {plan.lag_seconds:g} s, the feed as it is set by
+  default (5 reads of a shard a second, nudged as the web process nudges it), until a consumer had
+  taken the task from the broker. The reader reads five times a second, too, and does nothing else.
 - Against AWS: make a table with `longhaul bootstrap`, leave out the endpoints, fill its stream with
-  `bench/lives.py`'s writes, and run the feed and `bench/feed_reader.py` in turn on a new stream name each.
-  A table has as many shards as its writes need (one for some 1,000 writes a second); AWS gives two
-  readers a shard, and some tens of milliseconds a read, which both sides wait for.
+  `bench/lives.py`'s writes, and run the feed and `bench/feed_reader.py` in turn on a new stream
+  name each. A table has as many shards as its writes need (one for some 1,000 writes a second); AWS
+  gives two readers a shard, and some tens of milliseconds a read, which both sides wait for.
 - `{plan.command}`
 - {versions(_STANDS_ON)}
-- {machine()}"""
+- {machine()}
+- {neighbours(results.load_before)}"""
 
 
 def targets(results: Results) -> list[Target]:
@@ -135,7 +139,7 @@ def targets(results: Results) -> list[Target]:
     ]
 
 
-def draw(results: Results, path: Path) -> None:
+def draw(path: Path, results: Results) -> None:
     """Draw the rates."""
     bars = [
         Bar(
@@ -182,7 +186,7 @@ def _lags(results: Results) -> str:
     return table(
         ("lag (ms)", "median", "p99", "most"),
         (
-            (f"{_shards(lags.shards)}: {side}", *_milliseconds(seconds))
+            (f"{shown_shards(lags.shards)}: {side}", *_milliseconds(seconds))
             for lags in results.lags
             for side, seconds in lags.sides.items()
         ),
@@ -195,8 +199,9 @@ def _milliseconds(seconds: list[float]) -> Iterator[str]:
 
 
 def _named(rates: Rates) -> str:
-    return f"{_shards(rates.shards)}, {rates.of}"
+    return f"{shown_shards(rates.shards)}, {rates.of}"
 
 
-def _shards(count: int) -> str:
+def shown_shards(count: int) -> str:
+    """Write how many shards."""
     return "1 shard" if count == 1 else f"{count} shards"

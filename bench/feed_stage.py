@@ -131,9 +131,7 @@ def stage(stack: LocalStack, clients: Clients, *, shards: int, folder: Path) -> 
     table = clients.make_tables(f"Bench_Feed_{shards}")
     for definition in (rejected_table(table), deliveries_table(table)):
         clients.dynamodb.create_table(**definition)
-    arn = DynamoDBChangeStream(
-        tables=clients.dynamodb, streams=clients.streams, table=table
-    ).name()
+    arn = DynamoDBChangeStream(tables=clients.dynamodb, streams=clients.streams, table=table).name()
     life = Life.write(clients, table=table, stream=arn)
     environ = {**clean_environ(), **stack.environ, "LONGHAUL_TABLE": table}
     with ExitStack() as stood:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from adapters.dynamodb_jobs import DynamoDBJobStore
@@ -15,12 +15,10 @@ from tests.contracts import stories
 from tests.streams_stand_in import TableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.stack import Clients
 
 PROMPT_BYTES = 2048
-_KEPT = stories.timedelta(days=30)
+_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +42,17 @@ class Life:
 
     def beginnings(self, count: int) -> list[Written]:
         """Give the first record of so many jobs."""
-        return [Written.of(_under(job_id, self)[0]) for job_id in _ids(count)]
+        return [self._under(number)[0] for number in range(count)]
 
     def whole(self, count: int) -> list[Written]:
         """Give all records of so many jobs."""
-        return [Written.of(text) for job_id in _ids(count) for text in _under(job_id, self)]
+        return [record for number in range(count) for record in self._under(number)]
+
+    def _under(self, number: int) -> list[Written]:
+        """Write the records under another job's id."""
+        job_id = JobId(f"job_{number:026d}").encode()
+        texts = [text.replace(self.job_id.encode(), job_id) for text in self.texts]
+        return [Written.of(text, job=number) for text in texts]
 
 
 def _text(record: dict[str, Any]) -> bytes:
@@ -56,11 +60,3 @@ def _text(record: dict[str, Any]) -> bytes:
     return json.dumps(
         record | {"dynamodb": change}, default=datetime.timestamp, separators=(",", ":")
     ).encode()
-
-
-def _ids(count: int) -> Iterator[JobId]:
-    return (JobId(f"job_{number:026d}") for number in range(count))
-
-
-def _under(job_id: JobId, life: Life) -> list[bytes]:
-    return [text.replace(life.job_id.encode(), job_id.encode()) for text in life.texts]

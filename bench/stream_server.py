@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRe
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 import time
@@ -26,16 +25,20 @@ NUMBER = "@number@"  # stands in a record where its sequence number will
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A record as it goes over the wire, before and after its sequence number."""
+    """A record as it goes over the wire, before and after its sequence number.
 
+    `job` is the job's number: all records of a job are in one shard.
+    """
+
+    job: int
     head: bytes
     tail: bytes
 
     @classmethod
-    def of(cls, text: bytes) -> Written:
+    def of(cls, text: bytes, *, job: int) -> Written:
         """Cut a record's JSON at its NUMBER."""
         head, _, tail = text.partition(NUMBER.encode())
-        return cls(head=head, tail=tail)
+        return cls(job=job, head=head, tail=tail)
 
     def numbered(self, offset: int) -> bytes:
         """Give it the number of its place."""
@@ -72,7 +75,7 @@ class StreamServer:
             name: ServedShard(id=name) for name in (f"shardId-{n:020d}" for n in range(shards))
         }
         self.begun_at: float | None = None  # when a reader was first given records of a release
-        self._turn = itertools.cycle(self.shards.values())
+        self._dealt = list(self.shards.values())
         self._arn = arn
         self._server = _Server((HOST, 0), _Handler)
         self._server.answer = self._answer
@@ -92,10 +95,10 @@ class StreamServer:
         return f"http://{HOST}:{self._server.server_port}"
 
     def release(self, records: Iterable[Written]) -> None:
-        """Append records, to the shards in turn."""
+        """Append records; jobs are dealt to the shards in turn."""
         self.begun_at = None
         for record in records:
-            shard = next(self._turn)
+            shard = self._dealt[record.job % len(self._dealt)]
             shard.released_at.append(time.monotonic())
             shard.records.append(record)
 
