@@ -148,7 +148,7 @@ bench-feed: $(READY)  ## Measure change records a second from the stream to the 
 
 .PHONY: bench-growth
 bench-growth: $(READY)  ## Measure the hot path at 1,000, 10,000 and 100,000 stored jobs, against itself
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.growth
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.growth
 
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
