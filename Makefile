@@ -120,6 +120,12 @@ EXAMPLES ?= 500
 watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
 	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
 
+BENCHMARKS := sockets accept overhead throughput $(if $(wildcard bench/waiting.py),waiting) feed growth
+
+.PHONY: bench
+bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it takes half an hour
+	@$(MAKE) --no-print-directory --jobs=1 --keep-going $(BENCHMARKS:%=bench-%)
+
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
@@ -139,6 +145,14 @@ bench-overhead: $(READY)  ## Measure what is added to one call of the model, bes
 .PHONY: bench-waiting
 bench-waiting: $(READY) $(PEERS_READY)  ## Measure 1,000 and 2,000 jobs in flight in one worker process
 	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.waiting
+
+.PHONY: bench-feed
+bench-feed: $(READY)  ## Measure change records a second from the stream to the broker, beside GetRecords alone
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.feed
+
+.PHONY: bench-growth
+bench-growth: $(READY)  ## Measure the hot path at 1,000, 10,000 and 100,000 stored jobs, against itself
+	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.growth
 
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
