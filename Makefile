@@ -120,7 +120,7 @@ EXAMPLES ?= 500
 watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
 	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
 
-BENCHMARKS := sockets accept overhead throughput $(if $(wildcard bench/waiting.py),waiting) feed growth
+BENCHMARKS := sockets accept overhead throughput waiting feed growth
 
 .PHONY: bench
 bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it takes half an hour
