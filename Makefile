@@ -89,8 +89,9 @@ prometheus-rule:  ## Copy the alert rules to where kustomize can read them
 	  sed -n '/^groups:/,$$p' deploy/observability/alerts.yml | sed 's/^./  &/'; \
 	} > $(RULES)
 
-# Each worker has stand-ins of its own; one that has finished takes tests from the other.
-WORKERS ?= 2
+# Each worker has stand-ins of its own; one that has finished takes tests from another. A test waits
+# for other processes half of its time, so three keep two cores busy.
+WORKERS ?= 3
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: test-quick
