@@ -121,7 +121,7 @@ EXAMPLES ?= 500
 watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
 	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
 
-BENCHMARKS := sockets accept overhead throughput waiting feed growth
+BENCHMARKS := sockets streams accept overhead throughput waiting feed growth
 
 .PHONY: bench
 bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it takes half an hour
@@ -130,6 +130,10 @@ bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it 
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
 	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
+
+.PHONY: bench-streams
+bench-streams: $(READY)  ## Measure tokens a second to 200 streams at once, beside bare pub/sub
+	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.streams
 
 .PHONY: bench-throughput
 bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions

@@ -53,10 +53,15 @@ class Say:
 
 @dataclass(frozen=True, kw_only=True)
 class Expect:
-    """Answer once that many messages with the marker have come."""
+    """Answer once the marker has come so often; one message may have several."""
 
     marker: bytes
     messages: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TellCounted:
+    """Answer how often the marker has come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +103,16 @@ class Crowd:
         self._ask(Say(text=text, clients=clients))
 
     def expect(self, marker: bytes, *, messages: int) -> None:
-        """Begin to count messages with this marker; `wait_for_last` gives the last one's time."""
+        """Begin to count this marker in messages; `wait_for_last` gives the last one's time."""
         self._ask(Expect(marker=marker, messages=messages))
 
     def wait_for_last(self) -> float:
         """Give the time at which the last expected message was read."""
         return self._answer()
+
+    def counted(self) -> int:
+        """Give how often the marker has come since `expect`, by now."""
+        return int(self._ask(TellCounted()))
 
     def cpu_seconds(self) -> float:
         """Give the processor time that the clients have cost so far."""
@@ -156,7 +165,8 @@ class _Clients:
         self._to_open: list[bytes] = []
         self._greeting: set[int] = set()  # their handshake is not answered yet
         self._marker = b""
-        self._missing = 0
+        self._expected = 0
+        self._counted = 0
 
     def serve(self) -> None:
         """Do what the benchmark asks, until it ends this process."""
@@ -180,7 +190,10 @@ class _Clients:
                 for client in list(self._sockets.values())[clients.start : clients.stop]:
                     client.sendall(frame)
             case Expect(marker=marker, messages=messages):
-                self._marker, self._missing = marker, messages
+                self._marker, self._expected, self._counted = marker, messages, 0
+            case TellCounted():
+                self._pipe.send(float(self._counted))
+                return
             case _:
                 self._pipe.send(time.process_time())
                 return
@@ -229,12 +242,16 @@ class _Clients:
                 raise CrowdFailed(f"closed: {data[start + 2 : end].decode(errors='replace')}")
             elif _ERROR in data[start:end]:
                 raise CrowdFailed(f"told: {data[start:end].decode(errors='replace')}")
-            elif self._missing and self._marker in data[start:end]:
-                self._missing -= 1
-                if not self._missing:
-                    self._pipe.send(time.monotonic())
+            elif self._expected:
+                self._count(data[start:end].count(self._marker))
             data = data[end:]
         return data
+
+    def _count(self, found: int) -> None:
+        was_missing = self._counted < self._expected
+        self._counted += found
+        if was_missing and self._counted >= self._expected:
+            self._pipe.send(time.monotonic())
 
 
 def _bounds(data: bytes) -> tuple[int, int] | None:

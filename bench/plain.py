@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHANNEL = "bench:plain"
+STREAM = "bench:stream:"  # and a number: a channel of one socket's own, which asks for it by name
 PING_SECONDS = 25
 
 _watchers: set[Server] = set()
+_streams: dict[str, Server] = {}
 _listeners: list[gevent.Greenlet] = []
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-    """Echo what a WebSocket says; one that has said something is sent what is published. WSGI."""
+    """Echo what a WebSocket says; one that has said something is sent what is published. WSGI.
+
+    What it says may be the name of a stream, which then is all that it is sent.
+    """
     if "HTTP_UPGRADE" not in environ:
         start_response("200 OK", [("Content-Length", "0")])
         return []
@@ -33,8 +38,12 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
     server = Server(environ, ping_interval=PING_SECONDS)
     try:
         while True:
-            server.send(server.receive())
-            _watchers.add(server)
+            said = server.receive()
+            if said.startswith(STREAM):
+                _streams[said] = server
+            else:
+                _watchers.add(server)
+            server.send(said)
     except ConnectionClosed:
         _watchers.discard(server)
     raise StopIteration  # gunicorn's sign that nothing is left to answer
@@ -44,9 +53,12 @@ def _listen() -> None:
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
     pubsub = client.pubsub()  # type: ignore[no-untyped-call] # redis-py's
     pubsub.subscribe(CHANNEL)
+    pubsub.psubscribe(f"{STREAM}*")
     while True:
         message = pubsub.get_message(timeout=1.0)
-        if message is not None and message["type"] == "message":
+        if message is not None and message["type"] == "pmessage":
+            _streams[message["channel"].decode()].send(message["data"].decode())
+        elif message is not None and message["type"] == "message":
             text = message["data"].decode()
             for server in tuple(_watchers):
                 server.send(text)

@@ -18,7 +18,7 @@ from jobs.job import JobId, UserId
 from jobs.trace import Trace, TraceId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bench.servers import Server
 
@@ -90,3 +90,10 @@ class Publisher:
         at = time.monotonic()
         self._client.publish(CHANNEL, text)
         return at
+
+    def publish_to_each(self, channels: Sequence[str], text: str) -> None:
+        """Publish a text on each of the peer's channels, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for channel in channels:
+                pipe.publish(channel, text)
+            pipe.execute()
