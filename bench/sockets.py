@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.crowd import handshake
-from bench.document import DOCUMENT, RAW_FOLDER, replace_section
+from bench.output import Output, add_places, say
 from bench.process import allow_descriptors
 from bench.publishing import TEXT, Publisher, WatchedJob
 from bench.servers import longhaul_web, plain_peer
@@ -51,11 +51,7 @@ def main() -> int:
     allow_descriptors(plan.sockets + SPARE_FILES)
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder:
         results = measure(plan, Path(folder))
-    arguments.raw.parent.mkdir(parents=True, exist_ok=True)
-    arguments.raw.write_text(json.dumps(raw_figures(results), indent=2) + "\n")
-    text = section(results)
-    replace_section(arguments.document, NAME, text)
-    _say(text)
+    Output.of(arguments).write(NAME, text=section(results), figures=raw_figures(results))
     return 0
 
 
@@ -66,12 +62,12 @@ def measure(plan: Plan, folder: Path) -> Results:
         stand_ins = stack.enter_context(LocalStack(folder))
         web = stack.enter_context(longhaul_web(stand_ins, keys=keys, connections=plan.sockets))
         peer = stack.enter_context(plain_peer(stand_ins, connections=plan.sockets))
-        _say(f"each opens {plan.sockets} sockets")
+        say(f"each opens {plan.sockets} sockets")
         longhaul = stack.enter_context(held(web, _requests(web.port, plan, keys)))
         plain = stack.enter_context(held(peer, [handshake("/", port=peer.port)] * plan.sockets))
-        _say(f"idle for {plan.idle_seconds:g} s")
+        say(f"idle for {plan.idle_seconds:g} s")
         _measure_idle((longhaul, plain), plan)
-        _say(f"{plan.publishes} publishes to {plan.watchers} watchers")
+        say(f"{plan.publishes} publishes to {plan.watchers} watchers")
         job = WatchedJob.submit(web, user=WATCHER, key=keys[WATCHER])
         subscribe = json.dumps({"type": "subscribe", "job_id": job.id})
         longhaul.watch(subscribe, answer=b'"subscribed"', watchers=plan.watchers)
@@ -137,19 +133,13 @@ def _user(number: int) -> str:
     return f"user-{number}"
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.sockets", description=__doc__)
     parser.add_argument("--sockets", type=int, default=5000, help="on each of the two servers")
     parser.add_argument("--watchers", type=int, default=1000, help="of these, of one job")
     parser.add_argument("--publishes", type=int, default=30)
     parser.add_argument("--idle-seconds", type=float, default=25, help="25: each is pinged once")
-    parser.add_argument("--document", type=Path, default=DOCUMENT)
-    parser.add_argument("--raw", type=Path, default=RAW_FOLDER / f"{NAME}.json")
+    add_places(parser)
     arguments = parser.parse_args()
     if not 0 < arguments.watchers <= arguments.sockets or arguments.publishes < 1:
         parser.error("at least one publish, one watcher, and no more watchers than sockets")

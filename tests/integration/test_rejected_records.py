@@ -170,7 +170,7 @@ def test_a_table_that_is_missing_is_told_in_a_line(operator: Operator) -> None:
     told = lost.run("rejected")
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("longhaul feed rejected: store: ")
+    assert told.stderr.startswith("longhaul feed rejected: there is no table Nobody_Made_It_Reject")
     assert len(told.stderr.splitlines()) == 1
 
 
