@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import botocore.exceptions
 
-from adapters.aws_errors import DENIED, UNREACHABLE, code_of, translating, translating_all
+from adapters.aws_errors import (
+    BOOTSTRAP,
+    DENIED,
+    UNREACHABLE,
+    code_of,
+    translating,
+    translating_all,
+)
 from adapters.bootstrap import index_misfits, key_misfit, stream_misfit
 from adapters.checks_access import silence_of
 from adapters.schema import (
@@ -35,7 +42,6 @@ T = TypeVar("T")
 
 STREAM = "see AWS_ENDPOINT_URL_DYNAMODB_STREAMS, which is not DynamoDB's own"
 BUCKET = "see LONGHAUL_BUCKET, AWS_REGION and AWS_ENDPOINT_URL_S3"
-_BOOTSTRAP = "run `longhaul bootstrap` with the same environment"
 _STACK = "deploy deploy/aws/longhaul.yaml with"
 _UPDATE = "aws dynamodb update-table --table-name"
 _USED = frozenset({"ACTIVE", "UPDATING"})  # states in which a table is read and written
@@ -143,7 +149,7 @@ class AwsChecks:
     def _missing(self, name: str) -> Finding:
         region = self.dynamodb.meta.region_name
         told = f"is not there (region {region}, {self.dynamodb.meta.endpoint_url})"
-        advice = f"{_BOOTSTRAP}, or {_STACK} TableName={self.settings.table}"
+        advice = f"{BOOTSTRAP}, or {_STACK} TableName={self.settings.table}"
         return fail(table_check(name), told, advice)
 
     def _expiry_of(self, table: str) -> Finding:
@@ -158,9 +164,9 @@ class AwsChecks:
             raise
         attribute = state.get("AttributeName")
         if state.get("TimeToLiveStatus") not in _EXPIRES:
-            return warn(name, "expires no rows: it grows for ever", _BOOTSTRAP)
+            return warn(name, "expires no rows: it grows for ever", BOOTSTRAP)
         if attribute != TTL_ATTRIBUTE:
-            advice = f"turn its time to live off, then {_BOOTSTRAP}"
+            advice = f"turn its time to live off, then {BOOTSTRAP}"
             return warn(name, f"expires rows by {attribute}, not by {TTL_ATTRIBUTE}", advice)
         return ok(name, "is there, fits and expires rows")
 
@@ -197,7 +203,7 @@ class BucketChecks:
         if code in {"404", "NoSuchBucket"}:
             told = f"is not there ({self.s3.meta.endpoint_url})"
             bucket = self.settings.bucket
-            return fail(name, told, f"{_BOOTSTRAP}, or {_STACK} BucketName={bucket}")
+            return fail(name, told, f"{BOOTSTRAP}, or {_STACK} BucketName={bucket}")
         if code in {"403", "AccessDenied"}:
             advice = "see LONGHAUL_BUCKET, and grant s3:ListBucket as deploy/aws/longhaul.yaml does"
             return fail(name, "is another's, or these credentials lack a right", advice)
@@ -221,7 +227,7 @@ class BucketChecks:
         ours = bucket_lifecycle(self.settings.retention_days)
         wanted = {rule["Filter"]["Prefix"] for rule in ours}
         if missing := sorted(map(str, wanted - found)):
-            yield warn(name, f"nothing expires under {', '.join(missing)}", _BOOTSTRAP)
+            yield warn(name, f"nothing expires under {', '.join(missing)}", BOOTSTRAP)
             return
         yield ok(name, "prompts, results, uploads and answers expire")
 
@@ -242,7 +248,7 @@ class BucketChecks:
             one for rule in rules if rule.get("ID") == CORS_ID for one in rule["AllowedOrigins"]
         }
         if missing := sorted(origins - found):
-            yield warn(name, f"pages of {', '.join(missing)} cannot upload", _BOOTSTRAP)
+            yield warn(name, f"pages of {', '.join(missing)} cannot upload", BOOTSTRAP)
             return
         yield ok(name, f"pages of {len(origins)} origins may upload")
 

@@ -12,13 +12,13 @@ from bench.crowd import Crowd, handshake
 from bench.publishing import Publisher, WatchedJob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
     from bench.servers import Server
 
-_SAY_AT_ONCE = 50
+SUBSCRIBED = b'"subscribed"'
 _BEGINS_WITHIN = 30.0
 
 
@@ -33,27 +33,35 @@ def streaming(  # noqa: PLR0913 - whose streams, and how much, read by name at o
     watched = WatchedJob.submit_many(jobs, server, user=user, key=key)
     with Crowd(server.port) as crowd:
         crowd.open([handshake("/v1/ws", port=server.port, token=key)] * jobs)
-        for number, job in enumerate(watched):
-            crowd.expect(b'"subscribed"', messages=1)
-            text = json.dumps({"type": "subscribe", "job_id": job.id})
-            crowd.say(text, clients=range(number, number + 1))
-            crowd.wait_for_last()
-        with _talking(watched, redis_url, events_per_second):
+        ask_for_each(crowd, subscriptions(watched), answer=SUBSCRIBED)
+        with talking(_talk, watched, redis_url, events_per_second) as talker:
+            if not talker.poll(_BEGINS_WITHIN):
+                raise TimeoutError("nobody streams")
             yield
 
 
+def subscriptions(jobs: Sequence[WatchedJob]) -> list[str]:
+    """Write what a client says to watch each job; it is answered by SUBSCRIBED."""
+    return [json.dumps({"type": "subscribe", "job_id": job.id}) for job in jobs]
+
+
+def ask_for_each(crowd: Crowd, texts: Sequence[str], *, answer: bytes) -> None:
+    """Let each client say a text of its own, one after the other, until it was answered."""
+    for number, text in enumerate(texts):
+        crowd.expect(answer, messages=1)
+        crowd.say(text, clients=range(number, number + 1))
+        crowd.wait_for_last()
+
+
 @contextmanager
-def _talking(jobs: Sequence[WatchedJob], redis_url: str, rate: float) -> Iterator[None]:
+def talking(talk: Callable[..., None], *args: object) -> Iterator[Connection]:
+    """Let a process of its own `talk` while the block lasts; it and we have a pipe."""
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
-    process: BaseProcess = context.Process(
-        target=_talk, args=(theirs, jobs, redis_url, rate), daemon=True
-    )
+    process: BaseProcess = context.Process(target=talk, args=(theirs, *args), daemon=True)
     process.start()
     try:
-        if not pipe.poll(_BEGINS_WITHIN):
-            raise TimeoutError("nobody streams")
-        yield
+        yield pipe
     finally:
         process.terminate()
         process.join()

@@ -8,8 +8,6 @@ of the same round: the machine may be busy with other things.
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
 import secrets
 import sys
@@ -28,13 +26,13 @@ from bench.plain import STREAM
 from bench.process import allow_descriptors
 from bench.publishing import TEXT, Publisher, WatchedJob
 from bench.servers import longhaul_web, plain_peer
+from bench.streaming import SUBSCRIBED, ask_for_each, subscriptions, talking
 from bench.streams_report import LONGHAUL, NAME, PEER, Burst, Plan, Results, raw_figures, section
 from tests.stack import LocalStack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
     from bench.servers import Server
 
@@ -70,8 +68,8 @@ def measure(plan: Plan, folder: Path) -> Results:
             _watching(
                 web,
                 handshake("/v1/ws", port=web.port, token=key),
-                [json.dumps({"type": "subscribe", "job_id": job.id}) for job in jobs],
-                answer=b'"subscribed"',
+                subscriptions(jobs),
+                answer=SUBSCRIBED,
             )
         )
         peers = stack.enter_context(
@@ -82,7 +80,7 @@ def measure(plan: Plan, folder: Path) -> Results:
                 answer=STREAM.encode(),
             )
         )
-        talker = stack.enter_context(_talking(jobs, stand_ins.redis_url, plan.tokens))
+        talker = stack.enter_context(talking(_talk, jobs, stand_ins.redis_url, plan.tokens))
         say(f"{plan.rounds} bursts of {plan.streams * plan.tokens} tokens to each")
         bursts = in_turn(
             plan.rounds + 1,
@@ -110,10 +108,7 @@ def _watching(
     """Open a socket for each text, which says what is to come on it."""
     with Crowd(server.port) as crowd:
         crowd.open([request] * len(texts))
-        for number, text in enumerate(texts):
-            crowd.expect(answer, messages=1)
-            crowd.say(text, clients=range(number, number + 1))
-            crowd.wait_for_last()
+        ask_for_each(crowd, texts, answer=answer)
         yield _Watched(server=server, crowd=crowd)
 
 
@@ -134,23 +129,8 @@ def _burst(watched: _Watched, talker: Connection, side: str, plan: Plan) -> Burs
     return Burst(tokens=expected, seconds=seconds, cpu_seconds=cpu)
 
 
-@contextmanager
-def _talking(jobs: Sequence[WatchedJob], redis_url: str, tokens: int) -> Iterator[Connection]:
-    """Start who publishes: told a side's name, it tells when it began and says a burst."""
-    context = multiprocessing.get_context("spawn")
-    pipe, theirs = context.Pipe()
-    process: BaseProcess = context.Process(
-        target=_talk, args=(theirs, jobs, redis_url, tokens), daemon=True
-    )
-    process.start()
-    try:
-        yield pipe
-    finally:
-        process.terminate()
-        process.join()
-
-
 def _talk(pipe: Connection, jobs: Sequence[WatchedJob], redis_url: str, tokens: int) -> None:
+    """Told a side's name, tell when it begins, and say a burst."""
     publisher = Publisher(redis_url)
     streams = [job.events() for job in jobs]
     for stream in streams:

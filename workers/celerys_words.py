@@ -82,4 +82,4 @@ def _reason(error: BaseException) -> str:
 def _place_of(redis_url: str) -> str:
     """Give where the broker is, by what never is a credential."""
     parts = urlsplit(redis_url)
-    return f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else "a local socket"
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
