@@ -179,8 +179,8 @@ def test_no_file_tells_of_the_machine_it_was_written_on(pattern: re.Pattern[str]
     ("pattern", "line"),
     [
         (REGISTRY_ADDRESS, "--index-" + "url https://mirror.example/py"),
-        (REGISTRY_ADDRESS, "https://files.python" + "hosted.org/packages/x.whl"),
-        (REGISTRY_ADDRESS, '"resolved": "https://example.npm' + 'js.org/x.tgz"'),
+        (REGISTRY_ADDRESS, "https:" + "//files.python" + "hosted.org/packages/x.whl"),
+        (REGISTRY_ADDRESS, '"resol' + 'ved": "https:' + "//example.npm" + 'js.org/x.tgz"'),
         (REGISTRY_ADDRESS, "PIP=https://mirror.example/simp" + "le/"),
         (MACHINES_OWN_PATH, f'File "{ROOT}/jobs/run.py"'),
     ],
