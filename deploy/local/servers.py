@@ -51,7 +51,7 @@ def _ministack(plan: LocalPlan, environ: Mapping[str, str]) -> Server:
     return Server(
         name=StandIn.AWS,
         port=plan.ports.aws,
-        command=(sys.executable, "-P", "-m", "ministack"),
+        command=(sys.executable, "-P", "-m", "deploy.local.ministack"),
         environment={
             **{name: every[name] for name in (*INHERITED, *SIGNING) if every.get(name)},
             "BIND_HOST": plan.listen,
