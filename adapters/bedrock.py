@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import base64
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adapters.bedrock_errors import broken_off, translating_model_errors
 from adapters.bedrock_native import invoke_natively
-from adapters.bedrock_stream import BedrockAnswering, whole_characters
-from adapters.event_frames import read_events
+from adapters.bedrock_stream import StreamedAnswering
+from adapters.bodies import Bodies
 from jobs.prompt import is_tools_own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from botocore.eventstream import EventStream
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
-    from mypy_boto3_bedrock_runtime.type_defs import (
-        ConverseStreamOutputTypeDef,
-        InferenceConfigurationTypeDef,
-    )
+    from mypy_boto3_bedrock_runtime.type_defs import InferenceConfigurationTypeDef
 
     from adapters.bedrock_native import NativeAnswering, WholeAnswering
+    from adapters.bodies import BodyReader
     from jobs.job import InferenceConfig
-    from jobs.ports import Invocation
+    from jobs.model_ports import Invocation
     from jobs.prompt import Prompt
 
     Answer: TypeAlias = "ConverseAnswering | NativeAnswering | WholeAnswering"
@@ -41,10 +38,11 @@ DEFAULT_MAX_TOKENS = 4_096
 
 @dataclass(frozen=True, kw_only=True)
 class BedrockModel:
-    """jobs.ports.Model on Bedrock Runtime."""
+    """jobs.model_ports.Model on Bedrock Runtime."""
 
     client: BedrockRuntimeClient
     default_max_tokens: int = DEFAULT_MAX_TOKENS
+    bodies: BodyReader = field(default_factory=Bodies)
 
     @contextmanager
     def invoke(self, invocation: Invocation) -> Iterator[Answer]:
@@ -58,41 +56,35 @@ class BedrockModel:
 
     def _begin(self, invocation: Invocation) -> Answer:
         if invocation.prompt.body is not None:
-            return invoke_natively(self.client, invocation)
+            return invoke_natively(self.client, invocation, self.bodies)
         answer = self.client.converse_stream(
             **converse_parameters(invocation, default_max_tokens=self.default_max_tokens)
         )
-        return ConverseAnswering(answer["stream"])
+        return ConverseAnswering(answer["stream"], self.bodies)
 
 
-class ConverseAnswering(BedrockAnswering):
-    """jobs.ports.Answering over ConverseStream's events; read by one thread."""
+class ConverseAnswering(StreamedAnswering):
+    """jobs.model_ports.Answering over ConverseStream's events."""
 
-    def __init__(self, stream: EventStream[ConverseStreamOutputTypeDef]) -> None:
-        super().__init__(stream)
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[str]:
-        """Give the answer's text; a stream that ends without its last word raises ModelError."""
-        with translating_model_errors():
-            yield from whole_characters(self._texts())
-        if self._stop_reason is None:
-            raise broken_off("the stream ended before the answer did")
+    EVENT = "contentBlockDelta"
 
     @property
     def raw(self) -> str | None:
         """Converse's shape is ours, and nothing is kept of it."""
         return None
 
-    def _texts(self) -> Iterator[str]:
-        for event in read_events(self._stream, quick="contentBlockDelta"):
-            if sent := event.get("contentBlockDelta", {}).get("delta", {}).get("text"):
-                yield sent
-            elif "messageStop" in event:
-                self._stop_reason = event["messageStop"]["stopReason"]
-            elif "metadata" in event:
-                usage = event["metadata"]["usage"]
-                self._usage = (usage["inputTokens"], usage["outputTokens"])
+    def _text_of(self, event: Mapping[str, Any]) -> str | None:
+        if "messageStop" in event:
+            self._stop_reason = event["messageStop"]["stopReason"]
+        elif "metadata" in event:
+            usage = event["metadata"]["usage"]
+            self._usage = (usage["inputTokens"], usage["outputTokens"])
+        text: str | None = event.get(self.EVENT, {}).get("delta", {}).get("text")
+        return text
+
+    def _end(self) -> None:
+        if self._stop_reason is None:
+            raise broken_off("the stream ended before the answer did")
 
 
 def converse_parameters(

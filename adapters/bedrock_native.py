@@ -6,23 +6,24 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelW
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from adapters.bedrock_errors import broken_off, translating_model_errors
-from adapters.bedrock_stream import BedrockAnswering, whole_characters
+from adapters.bedrock_errors import broken_off
+from adapters.bedrock_stream import StreamedAnswering, mended
 from adapters.native_families import METRICS, count_at, family_of, text_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from botocore.eventstream import EventStream
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
-    from mypy_boto3_bedrock_runtime.type_defs import ResponseStreamTypeDef
 
+    from adapters.bodies import BodyReader
     from adapters.native_families import Document, Family
     from jobs.job import ModelId
-    from jobs.ports import Invocation
+    from jobs.model_ports import Invocation
 
 # Embeddings, rankings and images. Their calls are short, and cannot be broken off before they
 # answer. GetFoundationModel would say so for sure, and needs a right and a call more.
@@ -45,16 +46,17 @@ _OUT_METRICS = ((METRICS, "outputTokenCount"),)
 
 
 def invoke_natively(
-    client: BedrockRuntimeClient, invocation: Invocation
+    client: BedrockRuntimeClient, invocation: Invocation, bodies: BodyReader
 ) -> NativeAnswering | WholeAnswering:
     """Send a native body once; the answer streams where its model can."""
     parameters = native_parameters(invocation)
     if does_stream(invocation.model):
-        return NativeAnswering(client.invoke_model_with_response_stream(**parameters)["body"])
-    answer = client.invoke_model(**parameters)
+        answer = client.invoke_model_with_response_stream(**parameters)
+        return NativeAnswering(answer["body"], bodies)
+    whole = client.invoke_model(**parameters)
     # Read at once, however the job fares meanwhile: it is paid for.
-    raw = answer["body"].read().decode()
-    return WholeAnswering(raw, json.loads(raw), answer["ResponseMetadata"]["HTTPHeaders"])
+    raw = whole["body"].read().decode()
+    return WholeAnswering(raw, json.loads(raw), whole["ResponseMetadata"]["HTTPHeaders"])
 
 
 def does_stream(model: ModelId) -> bool:
@@ -79,25 +81,36 @@ def native_parameters(invocation: Invocation) -> Any:  # noqa: ANN401 - InvokeMo
     }
 
 
-class NativeAnswering(BedrockAnswering):
-    """jobs.ports.Answering over a stream of a family's own chunks.
+class NativeAnswering(StreamedAnswering):
+    """jobs.model_ports.Answering over a stream of a family's own chunks.
 
     An answer of no known family has no text, and its JSON all the same.
     """
 
-    def __init__(self, stream: EventStream[ResponseStreamTypeDef]) -> None:
-        super().__init__(stream)
-        self._stream = stream
+    EVENT = "chunk"
+
+    def __init__(self, stream: EventStream[Any], bodies: BodyReader) -> None:
+        super().__init__(stream, bodies)
         self._family: Family | None = None
         self._chunks: list[str] = []
         self._tokens: list[int | None] = [None, None]
         self._has_metrics = False
         self._raw: str | None = None
 
-    def __iter__(self) -> Iterator[str]:
-        """Give the answer's text; a stream that ends without its last word raises ModelError."""
-        with translating_model_errors():
-            yield from whole_characters(self._texts())
+    @property
+    def raw(self) -> str | None:
+        """What InvokeModel would have answered, or else a list of the chunks as they came."""
+        return self._raw
+
+    def _text_of(self, event: Mapping[str, Any]) -> str | None:
+        if (sent := event.get(self.EVENT, {}).get("bytes")) is None:
+            return None
+        chunk = base64.b64decode(sent).decode()
+        self._chunks.append(chunk)
+        document = json.loads(chunk)
+        return self._take_in(document) if isinstance(document, dict) else None
+
+    def _end(self) -> None:
         is_whole = self._has_metrics or self._stop_reason is not None
         if not self._chunks or (self._family is not None and not is_whole):
             raise broken_off("the stream ended before the answer did")
@@ -105,21 +118,6 @@ class NativeAnswering(BedrockAnswering):
         if tokens_in is not None and tokens_out is not None:
             self._usage = (tokens_in, tokens_out)
         self._raw = _assemble(self._family, self._chunks)
-
-    @property
-    def raw(self) -> str | None:
-        """What InvokeModel would have answered, or else a list of the chunks as they came."""
-        return self._raw
-
-    def _texts(self) -> Iterator[str]:
-        for event in self._stream:
-            if (sent := event.get("chunk", {}).get("bytes")) is None:
-                continue
-            chunk = sent.decode()
-            self._chunks.append(chunk)
-            document = json.loads(chunk)
-            if isinstance(document, dict) and (text := self._take_in(document)):
-                yield text
 
     def _take_in(self, document: Document) -> str | None:
         """Note what a chunk says of the end, and give its text."""
@@ -132,12 +130,12 @@ class NativeAnswering(BedrockAnswering):
         if family is None:
             return None
         if (reason := text_at(document, family.stop_reason)) is not None:
-            self._stop_reason = _mended(reason)
+            self._stop_reason = mended(reason)
         return text_at(document, family.text)
 
 
 class WholeAnswering:
-    """jobs.ports.Answering over InvokeModel's answer, which is all there before it is given."""
+    """jobs.model_ports.Answering over InvokeModel's answer, which is there before it is given."""
 
     def __init__(self, raw: str, document: object, headers: Mapping[str, str]) -> None:
         self._written = raw
@@ -145,10 +143,11 @@ class WholeAnswering:
         self._headers = headers
         self._has_ended = False
 
-    def __iter__(self) -> Iterator[str]:
-        """Give the answer's text, where it has one."""
-        if (family := self._family) is not None:
-            yield from whole_characters([text_at(self._known, family.text) or ""])
+    def read(self, take: Callable[[str], object]) -> None:
+        """Hand over the answer's text, where it has one."""
+        family = self._family
+        if family is not None and (text := mended(text_at(self._known, family.text) or "")):
+            take(text)
         self._has_ended = True
 
     def close(self) -> None:
@@ -170,7 +169,7 @@ class WholeAnswering:
         """Why the text ended, in its family's word."""
         if self._family is None or not self._has_ended:
             return None
-        return _mended(text_at(self._known, self._family.stop_reason) or "") or None
+        return mended(text_at(self._known, self._family.stop_reason) or "") or None
 
     @property
     def raw(self) -> str | None:
@@ -206,12 +205,8 @@ def _assemble(family: Family | None, chunks: list[str]) -> str:
         return listed
     if whole is None:
         return listed
-    return _mended(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
+    return mended(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
 
 
 def _without_metrics(document: Document) -> Document:
     return {name: value for name, value in document.items() if name != METRICS}
-
-
-def _mended(text: str) -> str:
-    return "".join(whole_characters([text]))

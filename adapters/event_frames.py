@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.eventstream import (
     ChecksumMismatch,
-    EventStream,
     EventStreamHeaderParser,
     EventStreamMessage,
     InvalidHeadersLength,
@@ -23,7 +22,9 @@ from botocore.eventstream import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from botocore.eventstream import EventStream
 
 _PRELUDE = struct.Struct("!III")  # total length, headers' length, CRC-32 of these two
 _CRC = struct.Struct("!I")
@@ -32,30 +33,38 @@ _MOST_HEADERS = 128 * 1024
 _MOST_PAYLOAD = 24 * 1024 * 1024  # botocore's own bounds
 
 
-def read_events(stream: Iterable[Any], *, quick: str) -> Iterator[Mapping[str, Any]]:
-    """Give a stream's events as botocore does; those named `quick` as their JSON says.
+class EventReader:
+    """Reads one stream's events as botocore would; those named `quick` as their JSON says.
 
     Raises what botocore does: EventStreamError for an exception, ParserError for a broken frame.
-    What is not botocore's stream has events as they are.
     """
-    if not isinstance(stream, EventStream):
-        yield from stream
-        return
-    # boto3 has no call for either of these; a test holds them to what they are.
-    chunks, parse = stream._raw_stream.stream(), stream._parse_event  # type: ignore[attr-defined] # noqa: SLF001 - see above
-    for frame in read_frames(chunks):
-        if frame.headers.get(":event-type") == quick:
-            yield {quick: json.loads(frame.payload)}
-        elif event := parse(frame):
-            yield event
+
+    def __init__(self, stream: EventStream[Any], *, quick: str) -> None:
+        self._frames = FrameReader()
+        self._quick = quick
+        # boto3 has no call for it; a test holds the name to what it is.
+        self._parse = stream._parse_event  # type: ignore[attr-defined] # noqa: SLF001 - see above
+
+    def read(self, data: bytes) -> Iterator[Mapping[str, Any]]:
+        """Give the events that end in these bytes."""
+        for frame in self._frames.read(data):
+            if frame.headers.get(":event-type") == self._quick:
+                yield {self._quick: json.loads(frame.payload)}
+            elif event := self._parse(frame):
+                yield event
 
 
-def read_frames(chunks: Iterable[bytes]) -> Iterator[Any]:
-    """Put frames together from bytes as they come. Raises ParserError."""
-    buffer = b""
-    for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= _PRELUDE.size:
+class FrameReader:
+    """Puts frames together from bytes as they come."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def read(self, data: bytes) -> Iterator[Any]:
+        """Give the frames that end in these bytes. Raises ParserError."""
+        self._buffer += data
+        while len(self._buffer) >= _PRELUDE.size:
+            buffer = self._buffer
             total, headers_size, crc = _PRELUDE.unpack_from(buffer)
             _check(buffer[:_CHECKED], crc)
             headers_end, end = _PRELUDE.size + headers_size, total - _CRC.size
@@ -65,8 +74,8 @@ def read_frames(chunks: Iterable[bytes]) -> Iterator[Any]:
             (crc,) = _CRC.unpack_from(buffer, end)
             _check(buffer[:end], crc)
             headers = _read_headers(buffer[_PRELUDE.size : headers_end])
+            self._buffer = buffer[total:]
             yield EventStreamMessage(None, headers, buffer[headers_end:end], crc)  # type: ignore[arg-type] # its stubs' slip
-            buffer = buffer[total:]
 
 
 def _bound(headers: int, payload: int) -> None:

@@ -107,6 +107,7 @@ class RedisEventBus:
         self._emptied = threading.Condition(lock)  # hundreds of jobs may wait for this one
         self._outbox: deque[_Message] = deque()
         self._hurries = False
+        self._is_idle = False  # the one that says things has nothing to say, and breathes no more
         self._breathes_until = 0.0
         self._taken_in = 0  # messages, since the process began
         self._sent = 0
@@ -161,7 +162,7 @@ class RedisEventBus:
                 atexit.register(self.wait_until_said, _LAST_WORDS_SECONDS)
             if message.is_urgent:
                 self._hurry()
-            elif len(self._outbox) in {1, _ROUND_TRIP}:
+            elif self._is_idle or len(self._outbox) == _ROUND_TRIP:
                 self._filled.notify()
 
     def _hurry(self) -> None:
@@ -184,13 +185,15 @@ class RedisEventBus:
                 self._emptied.notify_all()
 
     def _take(self) -> list[_Message]:
-        """Wait for something to say, and as long as text may wait for more of it."""
+        """Wait as long as text may wait for more of it, and then for something to say."""
         with self._filled:
-            self._filled.wait_for(lambda: self._outbox)
             self._filled.wait_for(
                 lambda: self._hurries or len(self._outbox) >= _ROUND_TRIP,
                 max(0.0, self._breathes_until - time.monotonic()),
             )
+            self._is_idle = True
+            self._filled.wait_for(lambda: self._outbox)
+            self._is_idle = False
             taken = [self._outbox.popleft() for _ in range(min(_ROUND_TRIP, len(self._outbox)))]
             self._hurries = bool(self._outbox)  # what does not fit goes right after it
             return taken

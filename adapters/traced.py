@@ -11,19 +11,20 @@ from jobs.delivery import is_success
 from jobs.tracing import SpanKind, messaging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     from jobs.delivery import Answered, Delivery
     from jobs.delivery_ports import Announcer
-    from jobs.ports import Answering, Clock, Invocation, Model, TaskQueue
+    from jobs.model_ports import Answering, Invocation, Model
+    from jobs.ports import Clock, TaskQueue
     from jobs.task import Task
     from jobs.tracing import Facts, Span, Tracer
 
 
 @dataclass(frozen=True, kw_only=True)
 class TracedModel:
-    """jobs.ports.Model with the GenAI conventions: one CLIENT span an attempt.
+    """jobs.model_ports.Model with the GenAI conventions: one CLIENT span an attempt.
 
     https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
     `endpoint` is Bedrock's URL, and `default_max_tokens` what Converse is sent where a job says
@@ -75,7 +76,7 @@ class TracedModel:
 
 @dataclass(kw_only=True)
 class TracedAnswering:
-    """jobs.ports.Answering that notes its first text."""
+    """jobs.model_ports.Answering that notes its first text."""
 
     answering: Answering
     span: Span
@@ -83,15 +84,18 @@ class TracedAnswering:
     began: timedelta
     has_begun: bool = field(default=False, init=False)
 
-    def __iter__(self) -> Iterator[str]:
-        """Give the text piece by piece."""
-        for text in self.answering:
+    def read(self, take: Callable[[str], object]) -> None:
+        """Hand over the text piece by piece."""
+
+        def note_and_take(text: str) -> None:
             if not self.has_begun:
                 self.has_begun = True
                 after = (self.clock.elapsed() - self.began).total_seconds()
                 self.span.note("first_token")
                 self.span.tell({"gen_ai.response.time_to_first_chunk": round(after, 6)})
-            yield text
+            take(text)
+
+        self.answering.read(note_and_take)
 
     def close(self) -> None:
         """Break the call off."""

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from jobs.in_flight import OpenJobs
     from jobs.keys import ApiKeys
     from jobs.listing import JobList
+    from jobs.model_ports import Model
     from jobs.ports import (
         Authenticator,
         Chance,
@@ -99,7 +100,6 @@ if TYPE_CHECKING:
         JobStore,
         Leases,
         Log,
-        Model,
         ObjectStore,
     )
     from jobs.rate import Rates

@@ -37,7 +37,7 @@ class Mute:
 
 
 class Narrator:
-    """Tells one claim's events in order; used by one thread.
+    """Tells one claim's events in order; used by one thread at a time.
 
     The first piece of text goes out at once; after that, pieces that come within BATCH_TIME of
     the last event wait for the next piece or the end, so a fast model costs no message a token.

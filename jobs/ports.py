@@ -2,8 +2,9 @@
 
 Each method's promises are one sentence each; tests/contracts/ runs one suite a port on every
 implementation, the in-memory one and the real one alike. Any method may raise `Unavailable`.
-Ports of paid answers are in jobs/answer.py, of the limiter in jobs/slots.py, of announcements
-in jobs/delivery_ports.py, and what only the feed needs is in jobs/feed_ports.py.
+Ports of paid answers are in jobs/answer.py, of the limiter in jobs/slots.py, of the model in
+jobs/model_ports.py, of announcements in jobs/delivery_ports.py, and what only the feed needs is in
+jobs/feed_ports.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from jobs.claim import Claim, ClaimRefused, ClaimTerms
     from jobs.division import Division
     from jobs.events import Event, EventType
-    from jobs.job import InferenceConfig, Job, JobId, ModelId, ObjectKey, UserId
+    from jobs.job import Job, JobId, ObjectKey, UserId
     from jobs.outcome import Change, Outcome, Partial
-    from jobs.prompt import Prompt
     from jobs.task import Task
     from jobs.timeline import Step
     from jobs.trace import Trace
@@ -170,47 +170,6 @@ class ObjectStore(Protocol):
 
     def sign(self, key: ObjectKey, *, lifetime: timedelta) -> str:
         """Make a URL that anyone may GET within `lifetime`, and nobody after."""
-
-
-class Answering(Protocol):
-    """A call to the model that has begun: iterate for text, then ask how it ended."""
-
-    def __iter__(self) -> Iterator[str]:
-        """Give the text piece by piece as it comes. Raises ModelError."""
-
-    def close(self) -> None:
-        """Break the call off; callable from another thread and more than once."""
-
-    @property
-    def usage(self) -> tuple[int, int] | None:
-        """Input and output tokens, once the text has ended."""
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the text ended, once it has."""
-
-    @property
-    def raw(self) -> str | None:
-        """The answer's own JSON, once it has ended, where the call's body was native."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Invocation:
-    """One attempt's call: what is asked, and for which job."""
-
-    job: JobId
-    attempt: int
-    model: ModelId
-    prompt: Prompt
-    inference: InferenceConfig
-    trace: Trace
-
-
-class Model(Protocol):
-    """Amazon Bedrock."""
-
-    def invoke(self, invocation: Invocation) -> AbstractContextManager[Answering]:
-        """Call the model once; never a second time by itself. Raises ModelError."""
 
 
 class Lease(Protocol):

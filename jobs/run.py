@@ -28,9 +28,9 @@ from jobs.errors import (
 )
 from jobs.gather import GatherParts, gather_all
 from jobs.job import ClaimToken, Inline, ObjectKey, Stored
+from jobs.model_ports import Invocation
 from jobs.outcome import Divided, settled_at
 from jobs.patience import patiently
-from jobs.ports import Invocation
 from jobs.prompt import Prompt
 from jobs.recover import recover
 from jobs.run_span import begin_run, note_refusal, tell_outcome, under
@@ -198,10 +198,7 @@ def collect(run: Run, invocation: Invocation) -> PaidAnswer:
         run.has_stream = True
         run.lease.on_end(answering.close)
         try:
-            for text in answering:
-                run.lease.check()
-                run.take_in(text)
-                run.narrator.tell_delta(text)
+            answering.read(run.take_in)
         except ModelError:
             run.lease.check()  # it may have been broken off from our side
             raise

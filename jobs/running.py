@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobs.claim import Claim
     from jobs.errors import LonghaulError
     from jobs.job import Job, ObjectKey, WorkerId
+    from jobs.model_ports import Model
     from jobs.ports import (
         Chance,
         Clock,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
         Lease,
         Leases,
         Log,
-        Model,
         ObjectStore,
     )
     from jobs.retry import RetryPolicy
@@ -69,7 +69,7 @@ class RunParts:
 
 @dataclass(kw_only=True)
 class Run:
-    """One claim being run; used by one thread. `steps` are what the outcome will write.
+    """One claim being run; used by one thread at a time. `steps` are what the outcome will write.
 
     `began` and `invoked` are when it began, and its call did, in the clock's elapsed time.
     `has_stream` says that the model has begun to answer, `came` is the text that came of it,
@@ -174,11 +174,16 @@ class Run:
         self.steps.append(self.step(name, detail=detail))
 
     def take_in(self, text: str) -> None:
-        """Take in a piece of the answer as it comes, and note the first."""
+        """Take in a piece of the answer as it comes, and tell it; note the first.
+
+        Raises what ends the run.
+        """
+        self.lease.check()
         if not self.came:
             self.note(StepName.FIRST_TOKEN)
             self._tell_first_token()
         self.came.append(text)
+        self.narrator.tell_delta(text)
 
     def _tell_first_token(self) -> None:
         if self.invoked is not None:

@@ -59,8 +59,9 @@ if TYPE_CHECKING:
 
     from jobs.claim import ClaimRefused
     from jobs.division import Division
+    from jobs.model_ports import Answering, Invocation
     from jobs.outcome import Change, Outcome, Partial
-    from jobs.ports import Invocation, JobStore
+    from jobs.ports import JobStore
     from jobs.timeline import Step
 
 NOW = datetime(2026, 11, 23, 4, 38, tzinfo=UTC)  # where a ManualClock starts
@@ -246,7 +247,7 @@ class Answer:
 
 
 class ScriptedAnswering:
-    """jobs.ports.Answering of an Answer."""
+    """jobs.model_ports.Answering of an Answer."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -254,13 +255,13 @@ class ScriptedAnswering:
         self.given = 0
         self.closed = 0
 
-    def __iter__(self) -> Iterator[str]:
+    def read(self, take: Callable[[str], object]) -> None:
         """Give the pieces, then raise the error."""
         for index, piece in enumerate(self._answer.pieces):
             if self._answer.before_piece is not None:
                 self._answer.before_piece(index)
             self.given += 1
-            yield piece
+            take(piece)
         if self._answer.error is not None:
             raise self._answer.error
         self._ended = True
@@ -285,8 +286,15 @@ class ScriptedAnswering:
         return self._answer.raw if self._ended else None
 
 
+def pieces_of(answering: Answering) -> list[str]:
+    """Read an answer to its end."""
+    pieces: list[str] = []
+    answering.read(pieces.append)
+    return pieces
+
+
 class ScriptedModel:
-    """jobs.ports.Model that answers from a script, one entry a call; an exception is raised.
+    """jobs.model_ports.Model that answers from a script, one entry a call; an exception is raised.
 
     `invocations` are the calls that came, `answerings` the answers that began.
     """

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from jobs.claim import ClaimRefused
     from jobs.events import Event
-    from jobs.ports import Invocation
+    from jobs.model_ports import Invocation
     from jobs.task import Task
 
 REPORT = "report.pdf"
@@ -68,7 +68,7 @@ def pages(count: int = PAGES) -> list[str]:
 
 @dataclass(kw_only=True)
 class Reader:
-    """jobs.ports.Model that answers with the pages it was told; `before` may raise, or act."""
+    """jobs.model_ports.Model that answers with the pages it was told; `before` may raise or act."""
 
     invocations: list[Invocation] = field(default_factory=list)
     before: Callable[[Invocation], object] | None = None

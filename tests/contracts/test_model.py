@@ -1,4 +1,4 @@
-"""jobs.ports.Model and Answering, as a script and on the Bedrock stand-in.
+"""jobs.model_ports.Model and Answering, as a script and on the Bedrock stand-in.
 
 On Bedrock each promise holds for both calls: Converse's, and a native body's.
 """
@@ -18,9 +18,16 @@ from adapters.aws import connect_bedrock
 from adapters.bedrock import BedrockModel
 from jobs.errors import ModelError
 from jobs.job import InferenceConfig, ModelId
-from jobs.ports import Invocation, Model
+from jobs.model_ports import Invocation, Model
 from jobs.prompt import Prompt
-from tests.builders import Answer, ScriptedModel, rejected, stream_broke, throttled
+from tests.builders import (
+    Answer,
+    ScriptedModel,
+    pieces_of,
+    rejected,
+    stream_broke,
+    throttled,
+)
 from tests.contracts.stories import a_trace, new_id
 from tests.stack import environ_of, wait_until
 
@@ -69,7 +76,7 @@ class Asked:
 
     def text(self) -> str:
         with self.model.invoke(self.invocation) as answering:
-            return "".join(answering)
+            return "".join(pieces_of(answering))
 
     def error(self) -> ModelError:
         with pytest.raises(ModelError) as caught:
@@ -134,7 +141,7 @@ def test_what_it_cost_and_why_it_ended_is_known_at_the_end(ask: Ask) -> None:
 
     with asked.model.invoke(asked.invocation) as answering:
         before = (answering.usage, answering.stop_reason)
-        list(answering)
+        pieces_of(answering)
 
         assert before == (None, None)
         assert answering.stop_reason == "end_turn"
@@ -146,7 +153,7 @@ def test_a_limit_on_tokens_is_told_as_the_reason(ask: Ask) -> None:
     asked = ask(MAX_TOKENS, max_tokens=2)
 
     with asked.model.invoke(asked.invocation) as answering:
-        list(answering)
+        pieces_of(answering)
 
         assert answering.stop_reason == "max_tokens"
 
@@ -156,7 +163,7 @@ def test_only_a_native_answer_has_its_own_json_and_only_at_its_end(ask: Ask) -> 
 
     with asked.model.invoke(asked.invocation) as answering:
         before = answering.raw
-        text = "".join(answering)
+        text = "".join(pieces_of(answering))
 
         assert before is None
         if isinstance(asked.model, BedrockModel) and asked.invocation.prompt.body is None:
@@ -190,7 +197,7 @@ def test_an_error_inside_the_answer_comes_after_its_pieces_and_may_be_paid(ask: 
         pytest.raises(ModelError) as caught,
         asked.model.invoke(asked.invocation) as answering,
     ):
-        pieces.extend(answering)
+        answering.read(pieces.append)
 
     assert (caught.value.name, caught.value.may_be_paid) == (
         "Bedrock.ModelStreamErrorException",
@@ -203,7 +210,7 @@ def test_closing_more_than_once_is_closing(ask: Ask) -> None:
     asked = ask(ANSWERS)
 
     with asked.model.invoke(asked.invocation) as answering:
-        list(answering)
+        pieces_of(answering)
         answering.close()
         answering.close()
 
@@ -222,7 +229,7 @@ def test_on_bedrock_the_whole_text_is_the_answers(on_bedrock: OnBedrock) -> None
     asked = on_bedrock("tokens=500")
 
     with asked.model.invoke(asked.invocation) as answering:
-        words = "".join(answering).split(" ")
+        words = "".join(pieces_of(answering)).split(" ")
 
     assert answering.usage is not None
     assert len(words) == answering.usage[1] == 500
@@ -237,8 +244,7 @@ def test_on_bedrock_closing_wakes_a_reader_that_waits(
 
     def read() -> None:
         try:
-            for piece in answering:
-                pieces.append(piece)  # noqa: PERF402 - one by one: the test watches them come
+            answering.read(pieces.append)
         except ModelError as error:
             errors.append(error)
 

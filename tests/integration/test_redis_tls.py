@@ -6,20 +6,16 @@ import asyncio
 import ssl
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import pytest
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from kombu.exceptions import OperationalError
 
 from adapters.redis_events import connect_redis
 from adapters.redis_url import problem_with_redis_url
+from tests.certificates import write_certificate
 from tests.free_ports import free_base
 from tests.stack import RedisServer
 from workers.broker import make_celery
@@ -29,32 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
-
-
-def write_certificate(folder: Path) -> Path:
-    """Make a key and a certificate of its own for this machine, in one file."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=True
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "redis.pem"
-    written = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    file.write_bytes(
-        key.private_bytes(*written, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
 
 
 class Terminator:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from jobs.events import Event
     from jobs.fenced import Fenced
     from jobs.job import Job, JobId, ObjectKey
+    from jobs.model_ports import Invocation
     from jobs.outcome import Change, Outcome, Partial
-    from jobs.ports import Invocation
     from jobs.task import Task
     from jobs.timeline import Step
     from tests.simulation.world import World
@@ -235,7 +235,7 @@ class SimQueue(_Port):
 
 
 class SimModel(_Port):
-    """jobs.ports.Model with a ledger."""
+    """jobs.model_ports.Model with a ledger."""
 
     @contextmanager
     def invoke(self, invocation: Invocation) -> Iterator[SimAnswering]:
@@ -273,7 +273,7 @@ class SimModel(_Port):
 
 
 class SimAnswering:
-    """jobs.ports.Answering: pieces of text, evenly over the call's time."""
+    """jobs.model_ports.Answering: pieces of text, evenly over the call's time."""
 
     usage = (7, 3)
     stop_reason = "end_turn"
@@ -289,7 +289,7 @@ class SimAnswering:
         self._kind = kind
         self._begun_at = world.baton.now
 
-    def __iter__(self) -> Iterator[str]:
+    def read(self, take: Callable[[str], object]) -> None:
         """Give the pieces."""
         span = (self._call.ends_at - self._begun_at) // len(self._pieces)
         for index, piece in enumerate(self._pieces, start=1):
@@ -297,7 +297,7 @@ class SimAnswering:
             self._wait_until(self._call.ends_at if last else self._begun_at + index * span)
             if last and self._kind == "stream":
                 raise _error("stream")
-            yield piece
+            take(piece)
 
     def _wait_until(self, at: int) -> None:
         world = self._world

@@ -1,8 +1,5 @@
 import base64
-import io
-import socket
 import threading
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
 
@@ -10,7 +7,7 @@ import boto3
 import botocore.exceptions
 import pytest
 import urllib3.exceptions
-from botocore.eventstream import ChecksumMismatch, EventStream, ParserError
+from botocore.eventstream import ChecksumMismatch, ParserError
 from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,13 +19,15 @@ from adapters.bedrock import (
     converse_parameters,
 )
 from adapters.bedrock_errors import translating_model_errors
+from deploy.local.bedrock.eventstream import encode_exception
 from jobs.attach import Block, attach
-from jobs.errors import ModelError
+from jobs.errors import ClaimLost, ModelError
 from jobs.job import InferenceConfig, ModelId
-from jobs.ports import Invocation
+from jobs.model_ports import Answering, Invocation
 from jobs.prompt import Prompt
 from jobs.retry import DEFAULT_POLICY, RetryAfter
-from tests.builders import JOB_ID, a_document, a_trace
+from tests.bedrock_streams import FrameBodies, Frames, converse_frames, event_stream
+from tests.builders import JOB_ID, a_document, a_trace, pieces_of
 
 ENDPOINT = "https://bedrock.invalid"
 HELLO: list[dict[str, Any]] = [
@@ -297,64 +296,57 @@ def test_the_inference_config_says_what_the_job_says() -> None:
     }
 
 
-class Stream:
-    """What boto3 gives as a stream: events to iterate, and a close."""
-
-    def __init__(self, events: list[dict[str, Any]], error: Exception | None = None) -> None:
-        self._events = events
-        self._error = error
-        self.closed = 0
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        yield from self._events
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        self.closed += 1
+def answering(
+    *events: dict[str, Any], ending: bytes = b"", error: Exception | None = None
+) -> ConverseAnswering:
+    frames = Frames(*converse_frames(*events), ending, error=error)
+    return ConverseAnswering(event_stream(frames), FrameBodies())
 
 
-def answering(stream: Stream) -> ConverseAnswering:
-    return ConverseAnswering(cast("Any", stream))
+def text_of(answer: Answering) -> str:
+    return "".join(pieces_of(answer))
 
 
 def test_an_answer_gives_its_text_and_then_what_it_cost() -> None:
-    answer = answering(Stream(HELLO))
+    answer = answering(*HELLO)
 
-    assert list(answer) == ["Hel", "lo"]
+    assert pieces_of(answer) == ["Hel", "lo"]
     assert answer.usage == (7, 3)
     assert answer.stop_reason == "end_turn"
 
 
 def test_an_answer_knows_neither_cost_nor_reason_before_its_end() -> None:
-    answer = answering(Stream(HELLO))
+    answer = answering(*HELLO)
 
-    assert next(iter(answer)) == "Hel"
-    assert (answer.usage, answer.stop_reason) == (None, None)
+    known: list[object] = []
+    answer.read(lambda _: known.append((answer.usage, answer.stop_reason)))
+
+    assert known == [(None, None)] * 2
 
 
 @pytest.mark.parametrize("kept", range(5))
 def test_a_stream_that_ends_without_its_last_word_broke_off(kept: int) -> None:
-    answer = answering(Stream(HELLO[:kept]))
+    answer = answering(*HELLO[:kept])
 
     with pytest.raises(ModelError) as raised:
-        list(answer)
+        pieces_of(answer)
 
     assert (raised.value.name, raised.value.may_be_paid) == ("Longhaul.ConnectionLost", True)
 
 
 def test_an_answer_without_its_usage_is_still_an_answer() -> None:
-    answer = answering(Stream(HELLO[:5]))
+    answer = answering(*HELLO[:5])
 
-    assert "".join(answer) == "Hello"
+    assert text_of(answer) == "Hello"
     assert answer.usage is None
 
 
 def test_an_error_after_text_comes_after_the_text() -> None:
     pieces: list[str] = []
 
+    refusal = encode_exception("modelStreamErrorException", b'{"message": "no"}')
     with pytest.raises(ModelError) as raised:
-        pieces.extend(iter(answering(Stream(HELLO[:2], a_refusal("modelStreamErrorException")))))
+        answering(*HELLO[:2], ending=refusal).read(pieces.append)
 
     assert pieces == ["Hel"]
     assert raised.value.name == "Bedrock.ModelStreamErrorException"
@@ -365,26 +357,61 @@ def test_what_is_no_text_is_passed_over() -> None:
         "contentBlockDelta": {"delta": {"reasoningContent": {"text": "hm"}}, "contentBlockIndex": 0}
     }
 
-    assert list(answering(Stream([reasoning, {"somethingNew": {}}, *HELLO]))) == ["Hel", "lo"]
+    answer = answering(reasoning, {"somethingNew": {}}, *HELLO)
+
+    assert pieces_of(answer) == ["Hel", "lo"]
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (urllib3.exceptions.ProtocolError("broken"), "Longhaul.ConnectionLost"),
+        (urllib3.exceptions.ReadTimeoutError(cast("Any", None), "", ""), "States.Timeout"),
+    ],
+)
+def test_a_body_that_does_not_come_to_its_end_is_the_models_error(
+    error: Exception, name: str
+) -> None:
+    pieces: list[str] = []
+
+    with pytest.raises(ModelError) as raised:
+        answering(*HELLO, error=error).read(pieces.append)
+
+    assert (raised.value.name, raised.value.may_be_paid) == (name, True)
+    assert pieces == ["Hel", "lo"]
+
+
+@pytest.mark.parametrize("error", [ClaimLost("gone"), ValueError("ours"), OSError("ours")])
+def test_what_the_taker_raises_is_not_the_models_error(error: Exception) -> None:
+    def take(_: str) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        answering(*HELLO).read(take)
+
+    assert raised.value is error
+
+
+class Brittle(Frames):
+    """Cannot be closed."""
+
+    def close(self) -> None:
+        super().close()
+        raise RuntimeError("already")
 
 
 def test_closing_never_raises_and_may_be_done_twice_from_any_thread() -> None:
-    class Brittle(Stream):
-        def close(self) -> None:
-            super().close()
-            raise RuntimeError("already")
-
-    stream = Brittle(HELLO)
-    answer = answering(stream)
+    frames = Brittle(*converse_frames(*HELLO))
+    answer = ConverseAnswering(event_stream(frames), FrameBodies())
 
     other = threading.Thread(target=answer.close)
     other.start()
     other.join()
     answer.close()
 
-    assert stream.closed == 0  # only its reader may take the stream away
+    assert frames.closed == 0  # only its reader may take the stream away
     answer.release()
-    assert stream.closed == 1
+    assert frames.closed == 1
 
 
 @pytest.mark.parametrize("half", ["\ud83d", "Hel\ud83dlo"])
@@ -392,7 +419,7 @@ def test_text_that_cannot_be_written_is_mended_where_it_comes_in(half: str) -> N
     """JSON may hold half a surrogate pair; a paid answer must not break on it later."""
     delta = {"contentBlockDelta": {"delta": {"text": half}, "contentBlockIndex": 0}}
 
-    text = "".join(answering(Stream([delta, *HELLO])))
+    text = text_of(answering(delta, *HELLO))
 
     assert text.encode().decode() == text
     assert text.endswith("Hello")
@@ -405,19 +432,19 @@ def a_delta(text: str) -> dict[str, Any]:
 def test_a_character_that_comes_in_two_events_is_put_together() -> None:
     pair = [a_delta("Hi \ud83d"), a_delta("\ude00!")]
 
-    assert "".join(answering(Stream([*pair, *HELLO]))) == "Hi 😀!Hello"
+    assert text_of(answering(*pair, *HELLO)) == "Hi 😀!Hello"
 
 
 def test_what_is_no_text_between_two_halves_does_not_part_them() -> None:
     events = [a_delta("\ud83d"), {"somethingNew": {}}, a_delta("\ude00")]
 
-    assert "".join(answering(Stream([*events, *HELLO]))) == "😀Hello"
+    assert text_of(answering(*events, *HELLO)) == "😀Hello"
 
 
 def test_half_a_character_at_the_very_end_is_mended_too() -> None:
-    answer = answering(Stream([*HELLO[:3], a_delta("\ud83d"), *HELLO[3:]]))
+    answer = answering(*HELLO[:3], a_delta("\ud83d"), *HELLO[3:])
 
-    assert "".join(answer) == "Hello\ufffd"
+    assert text_of(answer) == "Hello\ufffd"
     assert answer.stop_reason == "end_turn"
 
 
@@ -431,74 +458,42 @@ def test_a_text_survives_wherever_its_utf16_is_cut(text: str, cuts: list[int]) -
         units[start:end].decode("utf-16-le", "surrogatepass") for start, end in pairwise(places)
     ]
 
-    assert "".join(answering(Stream([*map(a_delta, pieces), *HELLO]))) == text + "Hello"
-
-
-class Socket:
-    """Notes how it was shut down."""
-
-    def __init__(self) -> None:
-        self.shutdowns: list[int] = []
-
-    def shutdown(self, how: int) -> None:
-        self.shutdowns.append(how)
-
-
-class Connection:
-    """What urllib3 keeps under a response."""
-
-    def __init__(self) -> None:
-        self.sock = Socket()
-
-    def close(self) -> None:
-        """Be closed."""
-
-
-def test_closing_wakes_a_reader_that_waits_on_the_socket() -> None:
-    """The path to the socket is private to botocore and urllib3: this holds them to it."""
-    connection = Connection()
-    raw = urllib3.HTTPResponse(
-        body=io.BytesIO(), preload_content=False, connection=cast("Any", connection)
-    )
-    stream: EventStream[Any] = EventStream(
-        raw, cast("Any", None), cast("Any", None), "ConverseStream"
-    )
-
-    ConverseAnswering(stream).close()
-
-    assert connection.sock.shutdowns == [socket.SHUT_RDWR]
+    assert text_of(answering(*map(a_delta, pieces), *HELLO)) == text + "Hello"
 
 
 class OneStreamClient:
     """A client that gives one stream (botocore's Stubber knows no event streams)."""
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+    def __init__(self) -> None:
+        self.frames = Frames(*converse_frames(*HELLO))
         self.calls: list[dict[str, Any]] = []
 
     def converse_stream(self, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own shape
         self.calls.append(parameters)
-        return {"stream": self.stream}
+        return {"stream": event_stream(self.frames)}
+
+
+def model_of(client: object) -> BedrockModel:
+    return BedrockModel(client=cast("Any", client), bodies=FrameBodies())
 
 
 def test_the_model_is_called_once_and_its_stream_closed() -> None:
-    client = OneStreamClient(Stream(HELLO))
+    client = OneStreamClient()
 
-    with BedrockModel(client=cast("Any", client)).invoke(an_invocation()) as answer:
-        assert "".join(answer) == "Hello"
+    with model_of(client).invoke(an_invocation()) as answer:
+        assert text_of(answer) == "Hello"
 
     assert client.calls == [converse_parameters(an_invocation())]
-    assert client.stream.closed == 1
+    assert client.frames.closed == 1
 
 
 def test_the_stream_is_closed_when_its_reader_breaks() -> None:
-    client = OneStreamClient(Stream(HELLO))
-    model = BedrockModel(client=cast("Any", client))
+    client = OneStreamClient()
 
-    with pytest.raises(RuntimeError), model.invoke(an_invocation()):
+    with pytest.raises(RuntimeError), model_of(client).invoke(an_invocation()):
         raise RuntimeError
 
-    assert client.stream.closed == 1
+    assert client.frames.closed == 1
 
 
 def test_a_call_that_bedrock_refuses_is_a_models_error() -> None:

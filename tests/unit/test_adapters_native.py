@@ -16,17 +16,18 @@ from deploy.local.bedrock.answer import Answer, StopReason
 from deploy.local.bedrock.native import Family, family_of
 from jobs.errors import ModelError
 from jobs.job import InferenceConfig, ModelId
-from jobs.ports import Invocation
+from jobs.model_ports import Invocation
 from jobs.prompt import Prompt
-from tests.builders import JOB_ID, a_trace
+from tests.bedrock_streams import FrameBodies, Frames, event_stream, native_frames
+from tests.builders import JOB_ID, a_trace, pieces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from jobs.ports import Answering
+    from jobs.model_ports import Answering
 
 TOKENS = ("Zoë", " drinks", " ☕")
+STREAMING = "InvokeModelWithResponseStream"
 METRICS_TOLD = {METRICS: {"inputTokenCount": 7, "outputTokenCount": 3}}
 
 # A model of each family, and the word with which its answer ends.
@@ -41,24 +42,9 @@ FAMILIES = {
 }
 
 
-class Stream:
-    """What boto3 gives as a stream: each document in a chunk of its own."""
-
-    def __init__(self, *documents: object) -> None:
-        self._documents = documents
-        self.closed = 0
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for document in self._documents:
-            sent = document if isinstance(document, bytes) else json.dumps(document).encode()
-            yield {"chunk": {"bytes": sent}}
-
-    def close(self) -> None:
-        self.closed += 1
-
-
 def answering(*documents: object) -> NativeAnswering:
-    return NativeAnswering(cast("Any", Stream(*documents)))
+    frames = Frames(*native_frames(*documents))
+    return NativeAnswering(event_stream(frames, STREAMING), FrameBodies())
 
 
 def raw_of(answer: NativeAnswering) -> Any:  # noqa: ANN401 - any JSON
@@ -85,7 +71,7 @@ def test_a_familys_chunks_give_text_usage_reason_and_what_invoke_model_would_ans
     family = family_of(model, {})
     answer = answering(*chunks_of(family))
 
-    assert list(answer) == list(TOKENS)
+    assert pieces_of(answer) == list(TOKENS)
     assert (answer.usage, answer.stop_reason) == ((7, 3), stop_reason)
     whole = family.whole(an_answer())
     if model == "cohere.command-text-v14":  # its chunks do not tell the ids
@@ -97,8 +83,10 @@ def test_a_familys_chunks_give_text_usage_reason_and_what_invoke_model_would_ans
 def test_nothing_of_the_end_is_known_before_it(model: str) -> None:
     answer = answering(*chunks_of(family_of(model, {})))
 
-    assert next(iter(answer)) == TOKENS[0]
-    assert (answer.usage, answer.raw) == (None, None)
+    known: list[object] = []
+    answer.read(lambda _: known.append((answer.usage, answer.raw)))
+
+    assert known == [(None, None)] * len(TOKENS)
 
 
 @pytest.mark.parametrize("model", FAMILIES)
@@ -108,7 +96,7 @@ def test_a_stream_without_its_last_words_broke_off(model: str) -> None:
     answer = answering(*kept)
 
     with pytest.raises(ModelError) as raised:
-        list(answer)
+        pieces_of(answer)
 
     assert (raised.value.name, raised.value.may_be_paid) == ("Longhaul.ConnectionLost", True)
     assert (answer.usage, answer.raw) == (None, None)
@@ -116,14 +104,14 @@ def test_a_stream_without_its_last_words_broke_off(model: str) -> None:
 
 def test_a_stream_without_a_chunk_broke_off() -> None:
     with pytest.raises(ModelError):
-        list(answering())
+        pieces_of(answering())
 
 
 def test_an_answer_of_no_known_family_has_its_chunks_as_they_came() -> None:
     chunks = (b'{"wort": 1.0}', json.dumps({"wort": 2, **METRICS_TOLD}).encode())
     answer = answering(*chunks)
 
-    assert list(answer) == []
+    assert pieces_of(answer) == []
     assert (answer.usage, answer.stop_reason) == ((7, 3), None)
     assert answer.raw == f"[{chunks[0].decode()},{chunks[1].decode()}]"
 
@@ -131,14 +119,14 @@ def test_an_answer_of_no_known_family_has_its_chunks_as_they_came() -> None:
 def test_an_answer_of_no_known_family_may_end_without_metrics() -> None:
     answer = answering({"wort": 1})
 
-    assert list(answer) == []
+    assert pieces_of(answer) == []
     assert (answer.usage, raw_of(answer)) == (None, [{"wort": 1}])
 
 
 @pytest.mark.parametrize("chunk", [b"{", b"\xff", b"null x"])
 def test_a_chunk_that_is_no_json_breaks_the_answer_off(chunk: bytes) -> None:
     with pytest.raises(ModelError) as raised:
-        list(answering(chunk))
+        pieces_of(answering(chunk))
 
     assert raised.value.may_be_paid
 
@@ -147,14 +135,14 @@ def test_a_chunk_that_is_no_json_breaks_the_answer_off(chunk: bytes) -> None:
 def test_json_of_any_shape_is_kept(odd: object) -> None:
     answer = answering(odd, METRICS_TOLD)
 
-    assert list(answer) == []
+    assert pieces_of(answer) == []
     assert raw_of(answer)[0] == odd
 
 
 def test_what_is_no_object_among_a_familys_chunks_leaves_them_as_they_came() -> None:
     answer = answering([], {"generation": "Tea", "stop_reason": "stop"})
 
-    assert list(answer) == ["Tea"]
+    assert pieces_of(answer) == ["Tea"]
     assert raw_of(answer)[0] == []
 
 
@@ -192,7 +180,7 @@ def test_anthropics_thinking_and_tools_are_put_together_and_only_text_is_told() 
         delta_of(2, type="input_json_delta", partial_json='"tea"}'),
     )
 
-    assert "".join(answer) == "Let me look."
+    assert "".join(pieces_of(answer)) == "Let me look."
     assert answer.stop_reason == "tool_use"
     assert raw_of(answer) == {
         "id": "msg_1",
@@ -221,7 +209,7 @@ def test_anthropics_thinking_and_tools_are_put_together_and_only_text_is_told() 
 def test_what_cannot_be_put_together_for_sure_stays_in_its_chunks(newer: dict[str, object]) -> None:
     answer = anthropic(started(0, type="text", text=""), newer)
 
-    assert list(answer) == []
+    assert pieces_of(answer) == []
     assert newer in raw_of(answer)
     assert (answer.usage, answer.stop_reason) == ((7, 3), "tool_use")
 
@@ -232,7 +220,7 @@ def test_anthropics_text_completion_is_put_together() -> None:
         {"type": "completion", "completion": ".", "stop_reason": "stop_sequence", "stop": "\n"},
     )
 
-    assert "".join(answer) == " Tea."
+    assert "".join(pieces_of(answer)) == " Tea."
     assert raw_of(answer) == {
         "type": "completion",
         "completion": " Tea.",
@@ -251,7 +239,7 @@ def test_novas_tools_are_put_together() -> None:
         {"messageStop": {"stopReason": "tool_use"}},
     )
 
-    assert list(answer) == ["Tea"]
+    assert pieces_of(answer) == ["Tea"]
     assert raw_of(answer)["output"]["message"]["content"] == [
         {"text": "Tea"},
         {"toolUse": {"toolUseId": "t1", "name": "look", "input": {}}},
@@ -265,7 +253,7 @@ def test_mistrals_chat_is_put_together_and_its_tools_stay_in_chunks() -> None:
     plain = answering(chunk(None, content="Te"), chunk("stop", content="a"))
     tools = answering(chunk("tool_calls", content="", tool_calls=[{"id": "1"}]))
 
-    assert list(plain) == ["Te", "a"]
+    assert pieces_of(plain) == ["Te", "a"]
     assert raw_of(plain) == {
         "choices": [
             {
@@ -275,7 +263,7 @@ def test_mistrals_chat_is_put_together_and_its_tools_stay_in_chunks() -> None:
             }
         ]
     }
-    assert list(tools) == []
+    assert pieces_of(tools) == []
     assert raw_of(tools) == [chunk("tool_calls", content="", tool_calls=[{"id": "1"}])]
 
 
@@ -287,7 +275,7 @@ def test_openais_chunks_tell_their_text_and_stay_as_they_came() -> None:
     )
     answer = answering(*chunks)
 
-    assert list(answer) == ["Tea"]
+    assert pieces_of(answer) == ["Tea"]
     assert (answer.usage, answer.stop_reason) == ((7, 1), "stop")
     assert raw_of(answer) == list(chunks)
 
@@ -299,7 +287,7 @@ def test_the_whole_that_command_r_sends_itself_is_the_answer() -> None:
         {"event_type": "stream-end", "finish_reason": "COMPLETE", "response": response},
     )
 
-    assert list(answer) == ["Tea"]
+    assert pieces_of(answer) == ["Tea"]
     assert raw_of(answer) == response
 
 
@@ -309,7 +297,7 @@ def test_a_character_in_two_chunks_is_whole_in_text_and_json() -> None:
         b'{"generation": "\\ude00\\udc00", "stop_reason": "stop"}',
     )
 
-    assert "".join(answer) == "Hi 😀\ufffd"
+    assert "".join(pieces_of(answer)) == "Hi 😀\ufffd"
     assert raw_of(answer)["generation"] == "Hi 😀\ufffd"
 
 
@@ -363,16 +351,17 @@ class Client:
         self, body: StreamingBody | None = None, headers: dict[str, str] | None = None
     ) -> None:
         self.calls: list[str] = []
-        self.stream = Stream({"generation": "Tea", "stop_reason": "stop"})
+        self.frames = Frames(*native_frames({"generation": "Tea", "stop_reason": "stop"}))
         self._body = body or body_of(b"{}")
         self._headers = headers or {}
 
     def invoked(self, invocation: Invocation) -> AbstractContextManager[Answering]:
-        return BedrockModel(client=cast("Any", self)).invoke(invocation)
+        model = BedrockModel(client=cast("Any", self), bodies=FrameBodies())
+        return model.invoke(invocation)
 
     def invoke_model_with_response_stream(self, **_: object) -> dict[str, object]:
         self.calls.append("stream")
-        return {"body": self.stream}
+        return {"body": event_stream(self.frames, STREAMING)}
 
     def invoke_model(self, **_: object) -> dict[str, object]:
         self.calls.append("whole")
@@ -386,10 +375,10 @@ def test_a_native_body_is_one_call_whose_stream_is_closed(model: str, calls: lis
     client = Client()
 
     with client.invoked(an_invocation(model, "{}")) as answer:
-        list(answer)
+        pieces_of(answer)
 
     assert client.calls == calls
-    assert client.stream.closed == (calls == ["stream"])
+    assert client.frames.closed == (calls == ["stream"])
 
 
 EMBEDDING = b'{"embedding":[1.0,2e0],"inputTextTokenCount":5}'
@@ -401,7 +390,7 @@ def test_an_embedding_is_its_json_and_costs_its_input() -> None:
     with client.invoked(an_invocation("amazon.titan-embed-g1", "{}")) as answer:
         before = (answer.usage, answer.raw)
         answer.close()
-        text = "".join(answer)
+        text = "".join(pieces_of(answer))
 
     assert (text, before) == ("", (None, None))
     assert (answer.usage, answer.stop_reason, answer.raw) == ((5, 0), None, EMBEDDING.decode())
@@ -410,7 +399,7 @@ def test_an_embedding_is_its_json_and_costs_its_input() -> None:
 @pytest.mark.parametrize("whole", [b"[1]", b'{"images":["aGk="],"error":null}'])
 def test_a_whole_answer_of_any_shape_is_kept_as_it_came(whole: bytes) -> None:
     with Client(body_of(whole)).invoked(an_invocation("stability.sd3", "{}")) as answer:
-        assert list(answer) == []
+        assert pieces_of(answer) == []
 
     assert (answer.usage, answer.stop_reason, answer.raw) == (None, None, whole.decode())
 

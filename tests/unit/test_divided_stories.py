@@ -21,7 +21,7 @@ from tests.mill import Mill
 if TYPE_CHECKING:
     from jobs.events import EventType
     from jobs.job import Job, JobId
-    from jobs.ports import Invocation
+    from jobs.model_ports import Invocation
     from jobs.task import Task
 
 REDRIVABLE = {JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED}

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from jobs.cancel import CancelParts
     from jobs.events import Event
     from jobs.job import Job
+    from jobs.model_ports import Invocation
     from jobs.outcome import Change, Partial
-    from jobs.ports import Invocation
     from tests.builders import ScriptedAnswering
 
 

@@ -21,7 +21,7 @@ from tests.mill import LARGE, PAGES, REPORT, Mill
 from tests.spans import Recorder
 
 if TYPE_CHECKING:
-    from jobs.ports import Invocation
+    from jobs.model_ports import Invocation
 
 A_WHILE = timedelta(seconds=31)
 
