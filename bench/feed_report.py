@@ -134,6 +134,8 @@ def targets(results: Results) -> list[Target]:
             what=f"{_named(rates)}: the feed's rate by that of {PLAIN}",
             figure=rates.ratio(rates.rates, to=PLAIN).median,
             at_least=LEAST_OF_READING,
+            why=f"a record costs the feed {rates.ratio(rates.cpu, to=PLAIN).median:.2f} times the"
+            " processor time of the read alone, and the task is of it",
         )
         for rates in results.rates
     ]

@@ -80,6 +80,7 @@ Target: a publish to {plan.watchers:,} watchers in under 300 ms: \
 - The clients are one process a side (`bench/crowd.py`); a publish costs it \
 {longhaul.crowd_cpu_seconds * 1000:.0f} ms of processor time, which
   is part of the time to the last socket.
+- Against AWS: the same, `REDIS_URL` naming ElastiCache; nothing else of AWS is on this way.
 - `{plan.command}`
 - {versions(_STANDS_ON)}
 - {machine()}"""

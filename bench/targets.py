@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_ONE_PERCENT = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One figure and its bound; `at_least` and `at_most` are the bound's two kinds."""
+    """One figure and its bound; `at_least` and `at_most` are the bound's two kinds.
+
+    `why` says what a miss comes from, by what the same run has measured.
+    """
 
     what: str
     figure: float
     unit: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    why: str | None = None
 
     def __post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
@@ -36,9 +42,15 @@ class Target:
         )
         if self.is_met:
             return f"{told}met."
+        why = f": {self.why}." if self.why else "."
+        return f"{told}**missed**{self._by}{why}"
+
+    @property
+    def _by(self) -> str:
         if not self._bound:
-            return f"{told}**missed**."
-        return f"{told}**missed** by {abs(self.figure - self._bound) / self._bound:.0%}."
+            return ""
+        by = abs(self.figure - self._bound) / self._bound
+        return f" by {by:.0%}" if by >= _ONE_PERCENT else f" by {by:.1%}"
 
     @property
     def _bound(self) -> float:

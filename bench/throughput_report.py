@@ -108,6 +108,7 @@ def section(plan: Plan, turns: Turns) -> str:
         what="Jobs a second, by bare Celery's with the same three writes (median of the rounds)",
         figure=_by_celery(turns, LONGHAUL).median,
         at_least=LEAST_OF_CELERYS,
+        why=f"processor time: where two cores do nothing else, the rate would be {alone:.2f}",
     )
     return f"""\
 ## Throughput

@@ -140,6 +140,7 @@ def _targets(plan: Plan, runs: Runs) -> str:
                     what=f"{calls}: makespan, by the job's own time",
                     figure=figures.makespan / figures.seconds,
                     at_most=MOST_MAKESPAN,
+                    why=_why_late(runs, figures),
                 ),
                 Target(
                     what=f"{calls}: memory a job", figure=_kb(figures), unit="KB", at_most=MOST_KB
@@ -151,6 +152,21 @@ def _targets(plan: Plan, runs: Runs) -> str:
             targets.append(Target(what=what, figure=ratio.median, at_most=MOST_OF_THE_LIMIT))
         lines += [target.line for target in targets]
     return "\n".join(lines)
+
+
+def _why_late(runs: Runs, figures: Figures) -> str:
+    """Say what a makespan is made of, beside the peers that write nothing."""
+    store = figures.stand_ins.get("DynamoDB", 0.0) / figures.calls * 1000
+    peers = ", ".join(
+        f"{name} {run.makespan / run.seconds:.2f}"
+        for name, run in runs
+        if name in {ASYNCIO, GEVENT} and run.calls == figures.calls
+    )
+    return (
+        f"the last had begun after {figures.all_begun:.1f} s, for a job costs the worker"
+        f" {_edges_ms(figures):.1f} ms and the store's stand-in {store:.1f} ms on the same cores"
+        f" (of those that write nothing: {peers})"
+    )
 
 
 def _notes(plan: Plan, runs: Runs) -> str:

@@ -53,6 +53,14 @@ def test_a_percentile_is_one_of_the_figures(share: float, expected: int) -> None
             "- Rate: 0.35; target at least 0.70: **missed** by 50%.",
         ),
         (
+            Target(what="Rate", figure=0.6972, at_least=0.7, why="a slip"),
+            "- Rate: 0.70; target at least 0.70: **missed** by 0.4%: a slip.",
+        ),
+        (
+            Target(what="Rate", figure=0.72, at_least=0.7, why="a slip"),
+            "- Rate: 0.72; target at least 0.70: met.",
+        ),
+        (
             Target(what="Delay", figure=60, unit="ms", at_most=40),
             "- Delay: 60.0 ms; target at most 40.0 ms: **missed** by 50%.",
         ),
