@@ -92,7 +92,7 @@ def all_sides(stack: LocalStack, *, connections: int, streams: int) -> Iterator[
     keys = {user: secrets.token_hex(16) for user in (CALLER, WATCHER)}
     with ExitStack() as running:
         stub, port = running.enter_context(_stub_store(stack))
-        stand_in = Measured.running("ministack", among=descendants(stack.pid))
+        stand_in = Measured.running("deploy.local.ministack", among=descendants(stack.pid))
         elsewhere = {_STORE_VARIABLE: f"http://{HOST}:{port}"}
 
         def side(server: Server, store: Measured) -> AcceptSide:

@@ -41,7 +41,7 @@ def on_step_functions(stack: LocalStack) -> Iterator[Mover]:
     with ExitStack() as opened:
         emulator = opened.enter_context(
             running(
-                (sys.executable, "-P", "-m", "ministack"),
+                (sys.executable, "-P", "-m", "deploy.local.ministack"),
                 environ=_emulators(port, folder=str(stack.folder)),
                 log=stack.folder / "pattern-emulator.log",
             )

@@ -46,7 +46,7 @@ class PushStandIn:
     def running(self) -> Iterator[PushStandIn]:
         (self._folder / "tmp").mkdir(parents=True, exist_ok=True)
         program = Program(
-            (sys.executable, "-P", "-m", "ministack"),
+            (sys.executable, "-P", "-m", "deploy.local.ministack"),
             environ={
                 **clean_environ(),
                 "BIND_HOST": HOST,
