@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from adapters.bedrock_native import NativeAnswering, WholeAnswering
     from adapters.bodies import BodyReader
+    from adapters.direct_bedrock import DirectBedrock
     from jobs.job import InferenceConfig
     from jobs.model_ports import Invocation
     from jobs.prompt import Prompt
@@ -40,7 +41,7 @@ DEFAULT_MAX_TOKENS = 4_096
 class BedrockModel:
     """jobs.model_ports.Model on Bedrock Runtime."""
 
-    client: BedrockRuntimeClient
+    client: BedrockRuntimeClient | DirectBedrock
     default_max_tokens: int = DEFAULT_MAX_TOKENS
     bodies: BodyReader = field(default_factory=Bodies)
 

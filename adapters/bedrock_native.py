@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
 
     from adapters.bodies import BodyReader
+    from adapters.direct_bedrock import DirectBedrock
     from adapters.native_families import Document, Family
     from jobs.job import ModelId
     from jobs.model_ports import Invocation
@@ -46,7 +47,7 @@ _OUT_METRICS = ((METRICS, "outputTokenCount"),)
 
 
 def invoke_natively(
-    client: BedrockRuntimeClient, invocation: Invocation, bodies: BodyReader
+    client: BedrockRuntimeClient | DirectBedrock, invocation: Invocation, bodies: BodyReader
 ) -> NativeAnswering | WholeAnswering:
     """Send a native body once; the answer streams where its model can."""
     parameters = native_parameters(invocation)

@@ -9,28 +9,25 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Low
 from __future__ import annotations
 
 import json
-import os
 import random
-import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from zlib import crc32
 
 import botocore.session
-import urllib3
 from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError
-from botocore.httpsession import create_urllib3_context, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from adapters.aws import connect_dynamodb
 from adapters.aws_errors import UNREACHABLE, is_passing
-from adapters.dynamodb_signature import Signer
+from adapters.aws_pool import open_pool
+from adapters.aws_signature import Signer
 
 if TYPE_CHECKING:
+    import urllib3
     from botocore.credentials import Credentials
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
@@ -38,6 +35,8 @@ if TYPE_CHECKING:
 # a thread that wants to run, or a connection that is used once.
 _MOST_RUNS_CONNECTIONS = 32
 _LONGEST_PAUSE_SECONDS = 0.3  # between two tries
+_TYPE = "application/x-amz-json-1.0"
+_VERSION = "DynamoDB_20120810"
 
 
 def connect_direct(
@@ -57,14 +56,15 @@ def connect_direct(
     config: Any = client.meta.config  # botocore sets what it was given by name
     return DirectDynamoDB(
         credentials=session.get_credentials(),
-        signer=Signer.of(client.meta.endpoint_url, region=client.meta.region_name),
+        signer=Signer.of(
+            client.meta.endpoint_url, service="dynamodb", region=client.meta.region_name
+        ),
         user_agent=config.user_agent,
-        pool=_pool(
-            client.meta.endpoint_url,
-            config=config,
+        pool=open_pool(
+            client,
+            session,
             connections=connections if for_callers else min(connections, _MOST_RUNS_CONNECTIONS),
             is_bound=not for_callers,
-            authorities=session.get_config_variable("ca_bundle"),
         ),
         waits=config.read_timeout,
         tries=config.retries["total_max_attempts"],
@@ -121,7 +121,8 @@ class DirectDynamoDB:
         if self.credentials is None:
             raise NoCredentialsError
         keys = self.credentials.get_frozen_credentials()  # botocore renews those that run out
-        signed = self.signer.headers(operation, body, keys=keys, now=datetime.now(UTC))
+        headers = {"content-type": _TYPE, "x-amz-target": f"{_VERSION}.{operation}"}
+        signed = self.signer.sign(headers, body, keys=keys, now=datetime.now(UTC))
         answer = self.pool.urlopen(
             "POST",
             self.signer.path,
@@ -159,29 +160,3 @@ def _refusal(operation: str, answer: urllib3.BaseHTTPResponse) -> ClientError:
         },
     }
     return ClientError(response, operation)
-
-
-def _pool(
-    endpoint: str,
-    *,
-    config: Any,  # noqa: ANN401 - botocore's, which has what it was given by name
-    connections: int,
-    is_bound: bool,
-    authorities: str | None,
-) -> urllib3.HTTPConnectionPool:
-    """Make the connections as botocore would; where they are bound, who finds none waits."""
-    options: dict[str, Any] = {
-        "maxsize": connections,
-        "block": is_bound,
-        "timeout": urllib3.Timeout(connect=config.connect_timeout, read=config.read_timeout),
-        "socket_options": [
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(config.tcp_keepalive)),
-        ],
-    }
-    if urlsplit(endpoint).scheme == "https":
-        verify: Any = authorities or os.environ.get("REQUESTS_CA_BUNDLE") or True
-        options["ssl_context"] = create_urllib3_context()
-        options["cert_reqs"] = "CERT_REQUIRED"
-        options["ca_certs"] = get_cert_path(verify)
-    return urllib3.connection_from_url(endpoint, **options)

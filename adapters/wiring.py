@@ -10,7 +10,6 @@ import redis
 
 from adapters.announcers import open_announcers
 from adapters.aws import (
-    connect_bedrock,
     connect_dynamodb,
     connect_eventbridge,
     connect_s3,
@@ -19,6 +18,7 @@ from adapters.aws import (
 from adapters.bedrock import BedrockModel
 from adapters.bootstrap import check_bus, check_objects, check_store
 from adapters.clock import SystemChance, SystemClock
+from adapters.direct_bedrock import connect_direct_bedrock
 from adapters.direct_dynamodb import connect_direct
 from adapters.documents import BoundedReader, ReadingBounds
 from adapters.dynamodb_census import DynamoDBCensusTaker
@@ -450,7 +450,7 @@ def _authenticator(
 
 
 def _model(settings: Settings, tracer: Tracer, *, connections: int) -> Model:
-    client = connect_bedrock(
+    client = connect_direct_bedrock(
         connections=connections, read_timeout=settings.bedrock_read_timeout_seconds
     )
     model = BedrockModel(client=client, default_max_tokens=settings.default_max_tokens)

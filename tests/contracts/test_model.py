@@ -16,6 +16,7 @@ import pytest
 
 from adapters.aws import connect_bedrock
 from adapters.bedrock import BedrockModel
+from adapters.direct_bedrock import connect_direct_bedrock
 from jobs.errors import ModelError
 from jobs.job import InferenceConfig, ModelId
 from jobs.model_ports import Invocation, Model
@@ -32,6 +33,11 @@ from tests.contracts.stories import a_trace, new_id
 from tests.stack import environ_of, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_bedrock_runtime.client import BedrockRuntimeClient
+
+    from adapters.direct_bedrock import DirectBedrock
     from tests.stack import Clients, LocalStack
 
 TEXT = "Zoë drinks two cups of tea ☕ a day."
@@ -109,15 +115,40 @@ def native(faults: str, *, max_tokens: int = 1_000) -> Invocation:
     return replace(converse(faults), prompt=Prompt(body=json.dumps(body)))
 
 
-@pytest.fixture(params=["scripted", "converse", "native"])
-def ask(request: pytest.FixtureRequest) -> Ask:
+@pytest.fixture(scope="module")
+def direct(stand_ins: LocalStack) -> Iterator[BedrockRuntimeClient | DirectBedrock]:
+    with environ_of(stand_ins.environ):
+        client = connect_direct_bedrock(connections=10, read_timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=["boto3", "direct"])
+def bedrock(request: pytest.FixtureRequest) -> BedrockRuntimeClient | DirectBedrock:
+    return client_of(request, request.param)
+
+
+def client_of(request: pytest.FixtureRequest, way: str) -> BedrockRuntimeClient | DirectBedrock:
+    """Give a run's own client, or boto3's, which takes its place where a proxy is."""
+    clients: Clients = request.getfixturevalue("clients")
+    direct: DirectBedrock = request.getfixturevalue("direct")
+    return direct if way == "direct" else clients.bedrock
+
+
+@pytest.fixture(params=[connect_bedrock, connect_direct_bedrock], ids=["boto3", "direct"])
+def connect(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    connecting: Callable[..., Any] = request.param
+    return connecting
+
+
+@pytest.fixture(params=["scripted", "boto3", "direct"])
+def ask(request: pytest.FixtureRequest, invocation: Invoking) -> Ask:
     if request.param == "scripted":
         return lambda case, **config: Asked(
             model=ScriptedModel(case.script()), invocation=converse(case.faults, **config)
         )
-    model = BedrockModel(client=request.getfixturevalue("clients").bedrock)
-    invoking = native if request.param == "native" else converse
-    return lambda case, **config: Asked(model=model, invocation=invoking(case.faults, **config))
+    model = BedrockModel(client=client_of(request, request.param))
+    return lambda case, **config: Asked(model=model, invocation=invocation(case.faults, **config))
 
 
 @pytest.fixture(params=["converse", "native"])
@@ -126,10 +157,8 @@ def invocation(request: pytest.FixtureRequest) -> Invoking:
 
 
 @pytest.fixture
-def on_bedrock(clients: Clients, invocation: Invoking) -> OnBedrock:
-    return lambda faults: Asked(
-        model=BedrockModel(client=clients.bedrock), invocation=invocation(faults)
-    )
+def on_bedrock(bedrock: BedrockRuntimeClient | DirectBedrock, invocation: Invoking) -> OnBedrock:
+    return lambda faults: Asked(model=BedrockModel(client=bedrock), invocation=invocation(faults))
 
 
 def test_the_pieces_together_are_the_text(ask: Ask) -> None:
@@ -281,10 +310,10 @@ def test_on_bedrock_a_failed_call_is_one_call(
 
 
 def test_on_bedrock_a_time_out_is_one_call_and_may_be_paid(
-    stand_ins: LocalStack, invocation: Invoking
+    stand_ins: LocalStack, invocation: Invoking, connect: Callable[..., Any]
 ) -> None:
     with environ_of(stand_ins.environ):
-        client = connect_bedrock(connections=1, read_timeout=READ_TIMEOUT_SECONDS)
+        client = connect(connections=1, read_timeout=READ_TIMEOUT_SECONDS)
     asked = Asked(
         model=BedrockModel(client=client),
         invocation=invocation("first_token_s=0; tokens=9; stall_after=1"),
@@ -313,11 +342,11 @@ def test_on_bedrock_the_call_carries_the_job_and_the_attempt(
 
 
 def test_a_model_that_cannot_be_reached_was_not_paid(
-    stand_ins: LocalStack, invocation: Invoking
+    stand_ins: LocalStack, invocation: Invoking, connect: Callable[..., Any]
 ) -> None:
     nowhere = {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:1"}
     with environ_of({**stand_ins.environ, **nowhere}):
-        client = connect_bedrock(connections=1, read_timeout=READ_TIMEOUT_SECONDS)
+        client = connect(connections=1, read_timeout=READ_TIMEOUT_SECONDS)
 
     error = Asked(model=BedrockModel(client=client), invocation=invocation("tokens=2")).error()
 

@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.aws_errors import code_of, translating
+from adapters.aws_signature import Signer
 from adapters.direct_dynamodb import DirectDynamoDB, connect_direct
-from adapters.dynamodb_signature import Signer
 from jobs.errors import Misconfigured, Unavailable
 from tests.serving import serving
 from tests.stack import environ_of, wait_until
@@ -114,8 +114,12 @@ def test_a_signature_is_botocores_own(
 ) -> None:
     keys = Credentials("AKID", secret, token)
 
-    ours = Signer.of(endpoint, region="eu-west-1").headers(
-        "GetItem", body, keys=keys.get_frozen_credentials(), now=NOW
+    headers = {
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "DynamoDB_20120810.GetItem",
+    }
+    ours = Signer.of(endpoint, service="dynamodb", region="eu-west-1").sign(
+        headers, body, keys=keys.get_frozen_credentials(), now=NOW
     )
 
     assert ours["authorization"] == signed_by_botocore(endpoint, body, keys)

@@ -1,0 +1,356 @@
+"""Bedrock's streamed calls without botocore's layers: as boto3 sends, reads and raises."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.aws import connect_bedrock
+from adapters.aws_signature import Signer
+from adapters.bedrock import BedrockModel
+from adapters.direct_bedrock import DirectBedrock, connect_direct_bedrock
+from jobs.errors import ModelError
+from jobs.job import InferenceConfig, ModelId
+from jobs.model_ports import Invocation
+from jobs.prompt import Prompt
+from tests.bedrock_streams import converse_frames
+from tests.builders import JOB_ID, a_trace, pieces_of
+from tests.serving import serving
+from tests.stack import environ_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
+NOW = datetime(2026, 11, 25, 23, 59, 59, tzinfo=UTC)
+ENDPOINT = "https://bedrock-runtime.eu-west-1.amazonaws.com"
+HELLO = b"".join(
+    converse_frames(
+        {"contentBlockDelta": {"delta": {"text": "Hello"}, "contentBlockIndex": 0}},
+        {"messageStop": {"stopReason": "end_turn"}},
+    )
+)
+SILENCE_SECONDS = 0.3
+WAYS: Mapping[str, Callable[..., Any]] = {
+    "boto3": connect_bedrock,
+    "direct": connect_direct_bedrock,
+}
+
+
+@dataclass(kw_only=True)
+class Bedrock:
+    """A Bedrock that gives everybody one answer, and remembers what it was asked.
+
+    It hangs up where the answer has no status.
+    """
+
+    status: int | None = 200
+    body: bytes = HELLO
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_silent: bool = False
+    asked: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
+    connections: set[object] = field(default_factory=set)
+
+    @contextmanager
+    def asking(self, way: str, **environ: str) -> Iterator[BedrockModel]:
+        with serving(self._handler()) as address:
+            named = {**KEYS, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": address, **environ}
+            with environ_of(named):
+                client = WAYS[way](connections=2, read_timeout=SILENCE_SECONDS)
+            assert isinstance(client, DirectBedrock) is (way == "direct")
+            yield BedrockModel(client=client)
+            client.close()
+
+    def _handler(bedrock: Bedrock) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler has a self
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                names = {name.lower(): value for name, value in self.headers.items()}
+                bedrock.asked.append((self.path, names, body))
+                bedrock.connections.add(self.client_address)
+                if bedrock.is_silent:
+                    self.connection.recv(1)  # until the other side has had enough
+                    self.close_connection = True
+                    return
+                if bedrock.status is None:
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    self.close_connection = True
+                    return
+                self.send_response(bedrock.status)
+                for name, value in bedrock.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(bedrock.body)))
+                self.end_headers()
+                self.wfile.write(bedrock.body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def an_invocation(
+    prompt: Prompt | None = None,
+    model: str = "amazon.nova-lite-v1:0",
+    **inference: Any,  # noqa: ANN401 - an InferenceConfig's own
+) -> Invocation:
+    return Invocation(
+        job=JOB_ID,
+        attempt=2,
+        model=ModelId(model),
+        prompt=prompt or Prompt(text="Say hello"),
+        inference=InferenceConfig(**inference),
+        trace=a_trace(),
+    )
+
+
+def refusal_of(bedrock: Bedrock, way: str, invocation: Invocation | None = None) -> ModelError:
+    with (
+        bedrock.asking(way) as model,
+        pytest.raises(ModelError) as raised,
+        model.invoke(invocation or an_invocation()) as answering,
+    ):
+        pieces_of(answering)
+    return raised.value
+
+
+PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.x.y-v1:0"
+SENT = {
+    "text": an_invocation(temperature=0.5, top_p=1.0, stop_sequences=("Zoë", "  two  ")),
+    "conversation": an_invocation(
+        Prompt(
+            messages=[
+                {
+                    "role": "user",
+                    "content": [
+                        {"text": "Zoë ☕ \ud83d"},
+                        {"image": {"format": "png", "source": {"bytes": "AAEC/w=="}}},
+                    ],
+                }
+            ],
+            system="Be  brief",
+        )
+    ),
+    "profile": an_invocation(model=PROFILE),
+    "native": an_invocation(Prompt(body='{ "prompt":  "Zoë", "n": 1e0 }'), "meta.llama3-70b:0"),
+    "native profile": an_invocation(Prompt(body="{}"), PROFILE),
+}
+OF_A_REQUEST = ("content-type", "x-amzn-bedrock-accept", "x-amzn-bedrock-request-metadata")
+
+
+@pytest.mark.parametrize("invocation", SENT.values(), ids=SENT)
+def test_what_is_sent_is_what_boto3_sends(invocation: Invocation) -> None:
+    sent = []
+    for way in WAYS:
+        bedrock = Bedrock(status=400, body=b"{}")
+        refusal_of(bedrock, way, invocation)
+        [(path, headers, body)] = bedrock.asked
+        assert headers["user-agent"].startswith("longhaul")
+        signed = headers["authorization"].split(", ")[0]
+        sent.append((path, [headers.get(name) for name in OF_A_REQUEST], signed, body))
+
+    theirs, ours = sent
+    assert ours == theirs
+
+
+@given(
+    model=st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1),
+    metadata=st.text(st.characters(codec="ascii", exclude_categories=["Cc"])),
+    body=st.binary(),
+    token=st.none() | st.text(st.sampled_from("abc/+="), min_size=1),
+)
+def test_a_signature_is_botocores_own(
+    model: str, metadata: str, body: bytes, token: str | None
+) -> None:
+    keys = Credentials("AKID", "secret", token)
+    headers = {"content-type": "application/json", "x-amzn-bedrock-request-metadata": metadata}
+    path = f"/model/{_percent_encoded(model)}/converse-stream"
+
+    ours = Signer.of(ENDPOINT, service="bedrock", region="eu-west-1").sign(
+        headers, body, keys=keys.get_frozen_credentials(), now=NOW, path=path
+    )
+
+    request = AWSRequest("POST", ENDPOINT + path, headers=headers, data=body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.auth.get_current_datetime", lambda **_: NOW)
+        SigV4Auth(keys, "bedrock", "eu-west-1").add_auth(request)
+    assert ours["authorization"] == str(request.headers["Authorization"])
+
+
+def _percent_encoded(model: str) -> str:
+    return "".join(
+        chr(byte) if chr(byte).isalnum() and byte < 128 else f"%{byte:02X}"
+        for byte in model.encode()
+    )
+
+
+REFUSALS: Mapping[str, Bedrock] = {
+    "throttled": Bedrock(
+        status=429,
+        headers={"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/x/"},
+        body=b'{"message":"Too many tokens"}',
+    ),
+    "rejected": Bedrock(
+        status=400, headers={"x-amzn-ErrorType": "ValidationException"}, body=b'{"message":"no"}'
+    ),
+    "named in its body": Bedrock(
+        status=403, body=b'{"__type":"com.amazon#AccessDeniedException","Message":"who?"}'
+    ),
+    "model's": Bedrock(
+        status=424,
+        headers={"x-amzn-ErrorType": "ModelErrorException"},
+        body=b'{"message":"no","originalStatusCode":500,"resourceName":"x"}',
+    ),
+    "gateway's": Bedrock(status=502, body=b"<html>Bad gateway</html>"),
+    "gateway's without a word": Bedrock(status=503, body=b""),
+    "no": Bedrock(status=404, body=b"[]"),
+    "elsewhere": Bedrock(status=307, headers={"Location": "http://127.0.0.1:1/"}, body=b""),
+    "internal": Bedrock(status=500, body=b'{"message":"broken"}'),
+    "hung up": Bedrock(status=None),
+    "silent": Bedrock(is_silent=True),
+    "garbage": Bedrock(body=b"no frames"),
+    "cut": Bedrock(body=HELLO[:-20]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_goes_wrong_is_what_it_is_with_boto3_and_is_one_call(name: str) -> None:
+    told = []
+    for way in WAYS:
+        bedrock = REFUSALS[name]
+        bedrock.asked.clear()
+        error = refusal_of(bedrock, way)
+        assert len(bedrock.asked) == 1
+        told.append((error.name, error.error_code, error.retryable, error.may_be_paid, str(error)))
+
+    theirs, ours = told
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_parameters_that_botocore_refuses_are_never_sent(way: str) -> None:
+    bedrock = Bedrock()
+    odd = Prompt(messages=[{"role": "user", "content": [{"noSuchBlock": 1}]}])
+
+    error = refusal_of(bedrock, way, an_invocation(odd))
+
+    assert (error.name, error.error_code) == ("Longhaul.NotInvoked", "model_rejected_request")
+    assert bedrock.asked == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_whose_answer_has_ended_is_used_again(way: str) -> None:
+    bedrock = Bedrock()
+
+    with bedrock.asking(way) as model:
+        for _ in range(3):
+            with model.invoke(an_invocation()) as answering:
+                assert pieces_of(answering) == ["Hello"]
+
+    assert len(bedrock.asked) == 3
+    assert len(bedrock.connections) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_after_a_refusal_too(way: str) -> None:
+    bedrock = Bedrock(status=400, body=b'{"message":"no"}')
+
+    with bedrock.asking(way) as model:
+        for _ in range(2):
+            with pytest.raises(ModelError), model.invoke(an_invocation()):
+                pass
+
+    assert len(bedrock.connections) == 1
+
+
+def test_a_session_token_goes_along() -> None:
+    bedrock = Bedrock()
+
+    with (
+        bedrock.asking("direct", AWS_SESSION_TOKEN="session") as model,
+        model.invoke(an_invocation()),
+    ):
+        pass
+
+    assert bedrock.asked[0][1]["x-amz-security-token"] == "session"
+
+
+def test_an_endpoint_may_have_a_path_of_its_own() -> None:
+    paths = []
+    for way in WAYS:
+        bedrock = Bedrock()
+        with serving(bedrock._handler()) as address:  # noqa: SLF001 - its own test
+            named = {**KEYS, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"{address}/gate/"}
+            with environ_of(named):
+                client = WAYS[way](connections=1, read_timeout=SILENCE_SECONDS)
+            with BedrockModel(client=client).invoke(an_invocation()) as answering:
+                assert pieces_of(answering) == ["Hello"]
+            client.close()
+        paths.append(bedrock.asked[0][0])
+
+    assert paths == ["/gate/model/amazon.nova-lite-v1%3A0/converse-stream"] * 2
+
+
+def test_who_has_no_keys_never_asks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    nowhere = str(tmp_path_factory.mktemp("none") / "none")
+    environ = {
+        "AWS_REGION": "eu-west-1",
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with environ_of(environ):
+        client = connect_direct_bedrock(connections=1, read_timeout=1)
+
+    with (
+        pytest.raises(ModelError) as raised,
+        BedrockModel(client=client).invoke(an_invocation()),
+    ):
+        pass
+
+    assert raised.value.error_code == "model_access_denied"
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"https_proxy": "http://proxy.invalid:3128"},
+        {"AWS_BEARER_TOKEN_BEDROCK": "bearer"},
+    ],
+    ids=["proxy", "bearer token"],
+)
+def test_a_way_that_is_not_ours_is_boto3s(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    with environ_of({**KEYS, **environ}):
+        client = connect_direct_bedrock(connections=1, read_timeout=1)
+
+    assert not isinstance(client, DirectBedrock)
+    client.close()
+
+
+def test_what_does_not_stream_is_boto3s() -> None:
+    bedrock = Bedrock(body=b'{"embedding":[1.0]}')
+    embedding = an_invocation(Prompt(body='{"inputText":"tea"}'), "amazon.titan-embed-text-v2:0")
+
+    with bedrock.asking("direct") as model, model.invoke(embedding) as answering:
+        assert pieces_of(answering) == []
+
+    assert answering.raw == '{"embedding":[1.0]}'
