@@ -129,39 +129,39 @@ bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it 
 
 .PHONY: bench-sockets
 bench-sockets: $(READY)  ## Measure 5,000 sockets and publishes to 1,000 watchers into docs/benchmarks.md
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.sockets
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.sockets $(FLAGS)
 
 .PHONY: bench-streams
 bench-streams: $(READY)  ## Measure tokens a second to 200 streams at once, beside bare pub/sub
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.streams
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.streams $(FLAGS)
 
 .PHONY: bench-throughput
 bench-throughput: $(READY) $(PEERS_READY)  ## Measure jobs a second against Celery, arq, taskiq and Step Functions
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.throughput
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.throughput $(FLAGS)
 
 .PHONY: bench-accept
 bench-accept: $(READY)  ## Measure what one web process accepts, beside a bare put_item
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.accept
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.accept $(FLAGS)
 
 .PHONY: bench-overhead
 bench-overhead: $(READY)  ## Measure what is added to one call of the model, beside bare Celery and polling
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.overhead
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.overhead $(FLAGS)
 
 .PHONY: bench-waiting
 bench-waiting: $(READY) $(PEERS_READY)  ## Measure 1,000 and 2,000 jobs in flight in one worker process
-	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.waiting
+	@exec timeout --foreground --kill-after=30 --signal=INT 590 python -m bench.waiting $(FLAGS)
 
 .PHONY: bench-feed
 bench-feed: $(READY)  ## Measure change records a second from the stream to the broker, beside GetRecords alone
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.feed
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.feed $(FLAGS)
 
 .PHONY: bench-growth
 bench-growth: $(READY)  ## Measure the hot path at 1,000, 10,000 and 100,000 stored jobs, against itself
-	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.growth
+	@exec timeout --foreground --kill-after=30 --signal=INT 590 python -m bench.growth $(FLAGS)
 
 .PHONY: measure-processes
 measure-processes: $(READY)  ## Measure memory and CPU of web, worker and feed into docs/kubernetes.md
-	@exec timeout --kill-after=30 --signal=INT 590 python -m bench.processes
+	@exec timeout --foreground --kill-after=30 --signal=INT 590 python -m bench.processes $(FLAGS)
 
 .PHONY: capacity
 capacity: $(READY)  ## Work out what 10 to 100,000 jobs a minute need into docs/capacity.md: FLAGS="--job-seconds 60"
@@ -169,7 +169,7 @@ capacity: $(READY)  ## Work out what 10 to 100,000 jobs a minute need into docs/
 
 .PHONY: capacity-check
 capacity-check: $(READY)  ## Hold the simulation behind docs/capacity.md against the real processes
-	@exec timeout --kill-after=30 --signal=INT 290 python -m bench.capacity.check
+	@exec timeout --foreground --kill-after=30 --signal=INT 290 python -m bench.capacity.check $(FLAGS)
 
 .PHONY: format
 format: $(READY)  ## Format and mend what can be mended by machine

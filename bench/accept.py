@@ -6,7 +6,6 @@ in turn: on the DynamoDB stand-in, on a store that keeps nothing, and while othe
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -18,12 +17,14 @@ from typing import TYPE_CHECKING
 from bench.accept_report import NAME, Plan, Results, Steady, draw, raw_figures, section
 from bench.accept_sides import WATCHER, all_sides
 from bench.comparison import in_turn
+from bench.flags import Flags, amount, count
 from bench.output import Output, add_places, say
 from bench.process import allow_descriptors
 from bench.streaming import streaming
 from tests.stack import LocalStack
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping
 
     from bench.accept_sides import AcceptSide, Sample
@@ -124,19 +125,14 @@ def _share_of_streams(side: AcceptSide, plan: Plan) -> float:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.accept", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of each comparison")
-    parser.add_argument("--seconds", type=float, default=2, help="of each load")
-    parser.add_argument("--connections", type=int, default=16, help="clients that ask at once")
-    parser.add_argument("--streams", type=int, default=500, help="jobs that stream meanwhile")
-    parser.add_argument("--events", type=float, default=1000, help="of all streams, a second")
+    parser = Flags("bench.accept", __doc__)
+    parser.add_argument("--rounds", type=count, default=5, help="of each comparison")
+    parser.add_argument("--seconds", type=amount, default=2, help="of each load")
+    parser.add_argument("--connections", type=count, default=16, help="clients that ask at once")
+    parser.add_argument("--streams", type=count, default=500, help="jobs that stream meanwhile")
+    parser.add_argument("--events", type=amount, default=1000, help="of all streams, a second")
     add_places(parser)
-    arguments = parser.parse_args()
-    if min(arguments.rounds, arguments.connections, arguments.streams) < 1:
-        parser.error("at least one round, one connection and one stream")
-    if arguments.seconds <= 0 or arguments.events <= 0:
-        parser.error("--seconds and --events must be above 0")
-    return arguments
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

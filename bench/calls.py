@@ -6,7 +6,6 @@ states of the code can be compared by a handful of jobs. Log lines go to stderr,
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import os
 import sys
@@ -23,6 +22,7 @@ from adapters.clock import SystemClock
 from adapters.logs import configure_logs, get_log
 from adapters.settings import read_settings
 from adapters.wiring import open_worker_parts
+from bench.flags import Flags, count
 from bench.output import say
 from jobs.job import Job, JobId, JobStatus
 from jobs.run import run_job
@@ -46,11 +46,9 @@ _PACKAGES_SHOWN = 8
 
 def main() -> int:
     """Count, and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.calls", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=20)
+    parser = Flags("bench.calls", __doc__)
+    parser.add_argument("--jobs", type=count, default=20)
     jobs = parser.parse_args().jobs
-    if jobs < 1:
-        parser.error("at least one job")
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder, _parts(folder) as parts:
         _run(parts, _add(parts, range(_WARM_JOBS)))
         tasks = _add(parts, range(_WARM_JOBS, _WARM_JOBS + jobs))
@@ -63,8 +61,8 @@ def main() -> int:
     for entry in profile.getstats():
         calls[_package(entry.code)] += entry.callcount
     say(f"{calls.total() / jobs:,.0f} calls a job, {seconds / jobs * 1000:.1f} ms under cProfile")
-    for package, count in calls.most_common(_PACKAGES_SHOWN):
-        say(f"{count / jobs:10,.0f} {package}")
+    for package, number in calls.most_common(_PACKAGES_SHOWN):
+        say(f"{number / jobs:10,.0f} {package}")
     return 0
 
 

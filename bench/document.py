@@ -55,8 +55,9 @@ def neighbours(load_before: float) -> str:
     if load_before <= cores / 2:
         return f"{told}."
     return (
-        f"{told}, of others' work. Each change from one process to another then waits for a core:"
-        " times are longer, and ratios worse for whoever has more such changes."
+        f"{told}, of what else ran in the minute before. Where that goes on, each change from one"
+        " process to another waits for a core: times are longer, and whoever has more such changes"
+        " fares worse."
     )
 
 

@@ -8,7 +8,6 @@ than a rate.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -30,10 +29,12 @@ from bench.feed_report import (
     shown_shards,
 )
 from bench.feed_stage import FEED, stage
+from bench.flags import Flags, amount, count
 from bench.output import Output, add_places, say
 from tests.stack import Clients, LocalStack
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from bench.feed_reader import Drained
@@ -119,16 +120,16 @@ def _measure_lags(stage: Stage, shards: int, results: Results) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.feed", description=__doc__)
-    parser.add_argument("--shards", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--records", type=int, default=3000, help="of a backlog")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--a-second", type=float, default=200, help="new jobs, for the lag")
-    parser.add_argument("--lag-seconds", type=float, default=6)
+    parser = Flags("bench.feed", __doc__)
+    parser.add_argument("--shards", type=count, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--records", type=count, default=3000, help="of a backlog")
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--a-second", type=amount, default=200, help="new jobs, for the lag")
+    parser.add_argument("--lag-seconds", type=amount, default=6)
     add_places(parser)
     arguments = parser.parse_args()
-    if min(*arguments.shards, arguments.rounds) < 1 or arguments.records < RECORDS_A_LIFE:
-        parser.error("at least one shard, one round, and four records")
+    if arguments.records < RECORDS_A_LIFE:
+        parser.error("at least four records")
     if arguments.a_second * arguments.lag_seconds < 1:
         parser.error("the lag wants at least one record")
     return arguments

@@ -6,20 +6,24 @@ use case asks of the store is counted, and how long it takes is measured in turn
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.comparison import in_turn
+from bench.flags import Flags, count
 from bench.growth_counts import LEAST_STORED
 from bench.growth_report import NAME, Plan, Results, draw, raw_figures, section
 from bench.growth_worlds import world
 from bench.output import Output, add_places, say
 from bench.process import allow_descriptors
+
+if TYPE_CHECKING:
+    import argparse
 
 _FILES = 1024
 _WARM_TIMES = 2
@@ -67,17 +71,15 @@ def measure(plan: Plan, folder: Path) -> Results:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
+    parser = Flags("bench.growth", __doc__)
     parser.add_argument(
-        "--stored", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="ended jobs"
+        "--stored", type=count, nargs="+", default=[1_000, 10_000, 100_000], help="ended jobs"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="in each, every size has a turn")
-    parser.add_argument("--jobs", type=int, default=40, help="of a turn, the whole way")
-    parser.add_argument("--times", type=int, default=15, help="of all else in a turn")
+    parser.add_argument("--rounds", type=count, default=5, help="in each, every size has a turn")
+    parser.add_argument("--jobs", type=count, default=40, help="of a turn, the whole way")
+    parser.add_argument("--times", type=count, default=15, help="of all else in a turn")
     add_places(parser)
     arguments = parser.parse_args()
-    if min(arguments.rounds, arguments.jobs, arguments.times) < 1:
-        parser.error("at least one round, one job, and each once")
     stored = arguments.stored
     if stored != sorted(set(stored)) or min(stored) < LEAST_STORED:
         parser.error(f"sizes grow, from {LEAST_STORED} on")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import flags
 from bench.document import DOCUMENT, RAW_FOLDER, replace_section
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,15 @@ class Output:
 
 def add_places(parser: argparse.ArgumentParser, *, document: Path = DOCUMENT) -> None:
     """Add the flags of the places to a benchmark's own."""
-    parser.add_argument("--document", type=Path, default=document, help="whose section is replaced")
-    parser.add_argument("--raw", type=Path, default=RAW_FOLDER, help="a folder for the figures")
+    parser.add_argument(
+        "--document",
+        type=flags.document,
+        default=document,
+        help="whose section is replaced; pictures go to a folder beside it",
+    )
+    parser.add_argument(
+        "--raw", type=flags.folder, default=RAW_FOLDER, help="a folder for the figures"
+    )
 
 
 def say(line: str) -> None:

@@ -6,7 +6,6 @@ client of the pattern's AWS form, and bare Celery around the same call of the sa
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -14,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.comparison import in_turn
+from bench.flags import Flags, count
 from bench.output import Output, add_places, say
 from bench.overhead_report import NAME, Plan, Results, draw, raw_figures, section
 from bench.overhead_sides import Bare, Ledger, Polling, Watching, bare_celery
 from tests.stack import LocalStack, System
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from bench.overhead_sides import Overhead, Side
@@ -61,14 +62,11 @@ def measure(plan: Plan, folder: Path) -> Results:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.overhead", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=8, help="of each side in turn")
-    parser.add_argument("--jobs", type=int, default=20, help="of a side in each round")
+    parser = Flags("bench.overhead", __doc__)
+    parser.add_argument("--rounds", type=count, default=8, help="of each side in turn")
+    parser.add_argument("--jobs", type=count, default=20, help="of a side in each round")
     add_places(parser)
-    arguments = parser.parse_args()
-    if min(arguments.rounds, arguments.jobs) < 1:
-        parser.error("at least one round and one job")
-    return arguments
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

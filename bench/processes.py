@@ -6,7 +6,6 @@ and its children; the processor is counted in time used, and not in shares of a 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.settings import Settings
+from bench.flags import Flags, amount, count
 from bench.output import Output, add_places, say
 from bench.process import Measured
 from bench.processes_report import (
@@ -35,6 +35,7 @@ from tests.rehearsal.replica import Replica, Terms
 from tests.stack import LocalStack
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
 _LOOK_SECONDS = 1.0
@@ -144,12 +145,14 @@ async def _stream(url: str, plan: Plan) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.processes", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=Plan.jobs)
-    parser.add_argument("--seconds", type=float, default=Plan.seconds, help="that each streams for")
-    parser.add_argument("--tokens", type=int, default=Plan.tokens, help="of each job's answer")
-    parser.add_argument("--idle", type=float, default=Plan.idle, help="seconds without any work")
-    parser.add_argument("--rounds", type=int, default=Plan.rounds, help="of the streams")
+    parser = Flags("bench.processes", __doc__)
+    parser.add_argument("--jobs", type=count, default=Plan.jobs)
+    parser.add_argument(
+        "--seconds", type=amount, default=Plan.seconds, help="that each streams for"
+    )
+    parser.add_argument("--tokens", type=count, default=Plan.tokens, help="of each job's answer")
+    parser.add_argument("--idle", type=amount, default=Plan.idle, help="seconds without any work")
+    parser.add_argument("--rounds", type=count, default=Plan.rounds, help="of the streams")
     add_places(parser, document=DOCUMENT)
     return parser.parse_args()
 

@@ -7,7 +7,6 @@ of the same round: the machine may be busy with other things.
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from bench.comparison import in_turn
 from bench.crowd import Crowd, CrowdFailed, handshake
+from bench.flags import Flags, count
 from bench.output import Output, add_places, say
 from bench.plain import STREAM
 from bench.process import allow_descriptors
@@ -31,6 +31,7 @@ from bench.streams_report import LONGHAUL, NAME, PEER, Burst, Plan, Results, raw
 from tests.stack import LocalStack
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
     from multiprocessing.connection import Connection
 
@@ -152,15 +153,12 @@ def _channel(number: int) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.streams", description=__doc__)
-    parser.add_argument("--streams", type=int, default=200, help="on each of the two servers")
-    parser.add_argument("--tokens", type=int, default=50, help="a stream, in a burst")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = Flags("bench.streams", __doc__)
+    parser.add_argument("--streams", type=count, default=200, help="on each of the two servers")
+    parser.add_argument("--tokens", type=count, default=50, help="a stream, in a burst")
+    parser.add_argument("--rounds", type=count, default=7)
     add_places(parser)
-    arguments = parser.parse_args()
-    if min(arguments.streams, arguments.tokens, arguments.rounds) < 1:
-        parser.error("at least one stream, one token and one round")
-    return arguments
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

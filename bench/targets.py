@@ -58,5 +58,6 @@ class Target:
 
 
 def _shown(figure: float, unit: str) -> str:
-    digits = 0 if abs(figure) >= 100 else 1 if abs(figure) >= 10 else 2  # noqa: PLR2004
+    size = abs(figure)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 3 if 0 < size < 0.1 else 2  # noqa: PLR2004
     return f"{figure:,.{digits}f}{f' {unit}' if unit else ''}"

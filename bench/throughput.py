@@ -6,7 +6,6 @@ jobs, and each job of each is checked: its row has its own answer, and the model
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.comparison import in_turn
+from bench.flags import Flags, count
 from bench.movers import AT_ONCE, bare_celery, longhaul, on_arq, on_taskiq, stand_ins
 from bench.output import Output, add_places, say
 from bench.pattern_mover import on_step_functions
@@ -25,6 +25,8 @@ from bench.turn import run_turn
 from tests.stack import LocalStack, http
 
 if TYPE_CHECKING:
+    import argparse
+
     from bench.movers import Mover, Part
     from bench.turn import Turn
 
@@ -44,8 +46,6 @@ def main() -> int:
     """Measure, print, and write the document, the picture and the raw figures."""
     parser = _parser()
     arguments = parser.parse_args()
-    if min(arguments.jobs, arguments.rounds) < 1:
-        parser.error("at least one job and one round")
     plan = Plan(jobs=arguments.jobs, rounds=arguments.rounds, window=AT_ONCE)
     output = Output.of(arguments)
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder:
@@ -127,9 +127,9 @@ class _Bench:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.throughput", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=150, help="a turn of each side")
-    parser.add_argument("--rounds", type=int, default=5, help="in each, every side has a turn")
+    parser = Flags("bench.throughput", __doc__)
+    parser.add_argument("--jobs", type=count, default=150, help="a turn of each side")
+    parser.add_argument("--rounds", type=count, default=5, help="in each, every side has a turn")
     add_places(parser)
     return parser
 

@@ -7,7 +7,6 @@ token costs is taken from fewer calls, which all have begun before the first one
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from bench.flags import Flags, amount, count
 from bench.movers import stand_ins
 from bench.output import Output, add_places, say
 from bench.process import allow_descriptors
@@ -25,6 +25,7 @@ from bench.waiting_report import (
     LONGHAUL,
     NAME,
     PREFORK,
+    ROUNDS,
     STREAMING,
     TELLING,
     Plan,
@@ -38,6 +39,7 @@ from bench.waiting_sides import asyncio_peer, celery_peer, longhaul
 from tests.stack import LocalStack
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
@@ -60,8 +62,6 @@ def main() -> int:
     """Measure, print, and write the document, the picture and the raw figures."""
     parser = _parser()
     arguments = parser.parse_args()
-    if min(*arguments.calls, arguments.prefork, arguments.streaming, arguments.tokens) < 1:
-        parser.error("at least one call, one process and one token")
     shape = Shape(
         quiet_seconds=arguments.quiet_seconds,
         stream_seconds=arguments.stream_seconds,
@@ -78,7 +78,7 @@ def main() -> int:
     output = Output.of(arguments)
     with tempfile.TemporaryDirectory(prefix="longhaul-bench-") as folder:
         runs = measure(plan, Path(folder))
-    draw(output.pictures / f"{NAME}.svg", plan, runs)
+    draw(output.pictures / f"{NAME}.svg", runs)
     output.write(NAME, text=section(plan, runs), figures=raw_figures(plan, runs))
     return 0
 
@@ -102,14 +102,15 @@ def measure(plan: Plan, folder: Path) -> Runs:
 
 
 def _order(plan: Plan) -> Iterator[tuple[str, int, Shape]]:
-    """Say who runs when: Longhaul and the limit next to each other, at each number of calls."""
+    """Say who runs when: Longhaul and the limit next to each other."""
     pair, few = [LONGHAUL, ASYNCIO], plan.streaming
-    yield from ((name, few, STREAMING) for name in pair)
+    for _ in range(ROUNDS):
+        yield from ((name, few, STREAMING) for name in pair)
+        pair.reverse()
     if plan.publishes:
         yield TELLING, few, STREAMING
-    for calls in plan.calls:
-        pair.reverse()
-        yield from ((name, calls, plan.shape) for name in pair)
+    yield ASYNCIO, plan.calls[0], plan.shape
+    yield from ((LONGHAUL, calls, plan.shape) for calls in plan.calls)
     yield GEVENT, plan.calls[0], plan.shape
     yield PREFORK, plan.prefork, plan.shape
 
@@ -144,13 +145,15 @@ _OPENINGS: dict[str, Opening] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.waiting", description=__doc__)
-    parser.add_argument("--calls", type=int, nargs="+", default=[1000, 2000], help="at once")
-    parser.add_argument("--prefork", type=int, default=100, help="processes of Celery's prefork")
-    parser.add_argument("--quiet-seconds", type=float, default=10, help="before the first token")
-    parser.add_argument("--stream-seconds", type=float, default=20, help="that a call streams")
-    parser.add_argument("--tokens", type=int, default=20, help="that a call streams")
-    parser.add_argument("--streaming", type=int, default=200, help="calls that tokens are taken of")
+    parser = Flags("bench.waiting", __doc__)
+    parser.add_argument("--calls", type=count, nargs="+", default=[1000, 2000], help="at once")
+    parser.add_argument("--prefork", type=count, default=100, help="processes of Celery's prefork")
+    parser.add_argument("--quiet-seconds", type=amount, default=10, help="before the first token")
+    parser.add_argument("--stream-seconds", type=amount, default=20, help="that a call streams")
+    parser.add_argument("--tokens", type=count, default=20, help="that a call streams")
+    parser.add_argument(
+        "--streaming", type=count, default=200, help="calls that tokens are taken of"
+    )
     parser.add_argument("--publishing", action="store_true", help="asyncio that publishes, too")
     add_places(parser)
     return parser

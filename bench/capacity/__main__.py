@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -13,10 +12,12 @@ from bench.capacity.rehearse import rehearse, run_short
 from bench.capacity.report import flow_section, sections
 from bench.capacity.workload import RATES, Workload, add_flags
 from bench.document import replace_section
+from bench.flags import Flags, amount
 from bench.output import Output, add_places, say
 from deploy.local.environment import REPO_ROOT
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
 DOCUMENT: Final = REPO_ROOT / "docs" / "capacity.md"
@@ -46,9 +47,9 @@ def main() -> int:
 
 
 def _parse() -> tuple[argparse.Namespace, Workload]:
-    parser = argparse.ArgumentParser(prog="python -m bench.capacity", description=__doc__)
+    parser = Flags("bench.capacity", __doc__)
     add_flags(parser)
-    parser.add_argument("--part", type=float, default=1.0, help="of the time that is played")
+    parser.add_argument("--part", type=amount, default=1.0, help="of the time that is played")
     add_places(parser, document=DOCUMENT)
     arguments = parser.parse_args()
     if not _LEAST_PART <= arguments.part <= 1:

@@ -6,7 +6,6 @@ measures what Redis spends on a job, which the plans stand on.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import sys
@@ -23,10 +22,12 @@ from bench.capacity.measured import read_costs
 from bench.capacity.redis_cost import RedisCost, measure_redis
 from bench.comparison import percentile
 from bench.document import machine, table, versions
+from bench.flags import Flags, amount, count
 from bench.output import Output, add_places, say
 from tests.stack import LocalStack, System
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from bench.capacity.flow import Trip
@@ -198,11 +199,11 @@ a job and {redis.piece_cpu_seconds * 1e6:.0f} µs a piece of its text,
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.capacity.check", description=__doc__)
-    parser.add_argument("--burst", type=int, default=Plan.burst, help="jobs that come at once")
-    parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of jobs by chance")
-    parser.add_argument("--redis-jobs", type=int, default=Plan.redis_jobs, help="at once")
-    parser.add_argument("--pieces", type=int, default=Plan.pieces, help="of each one's answer")
+    parser = Flags("bench.capacity.check", __doc__)
+    parser.add_argument("--burst", type=count, default=Plan.burst, help="jobs that come at once")
+    parser.add_argument("--seconds", type=amount, default=Plan.seconds, help="of jobs by chance")
+    parser.add_argument("--redis-jobs", type=count, default=Plan.redis_jobs, help="at once")
+    parser.add_argument("--pieces", type=count, default=Plan.pieces, help="of each one's answer")
     add_places(parser, document=DOCUMENT)
     return parser.parse_args()
 

@@ -84,9 +84,9 @@ def test_a_target_has_one_bound() -> None:
 
 
 def test_a_run_beside_others_work_says_so() -> None:
-    assert "of others' work" in neighbours(1000.0)
+    assert "of what else ran" in neighbours(1000.0)
     assert neighbours(0.0).startswith("Load average when the run began: 0.0 on ")
-    assert "of others' work" not in neighbours(0.0)
+    assert "of what else ran" not in neighbours(0.0)
 
 
 def test_the_same_figures_draw_the_same_picture(tmp_path: Path) -> None:
