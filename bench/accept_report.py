@@ -135,7 +135,7 @@ time of a request includes it,
 {_clients_ms(results):.2f} ms of processor time a request.
 - Against AWS: the same two servers on an instance in the table's region, with credentials, a table
   of `longhaul bootstrap` and no `AWS_ENDPOINT_URL_DYNAMODB`, and the clients on another instance;
-  items of 3 KB cost three write units each, and as many again in the indexes.
+  items of 3 KB cost three write units each, and one in each index.
 - `{plan.command}`
 - {versions(_STANDS_ON)}
 - {machine()}

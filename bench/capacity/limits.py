@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bench.capacity.workload import Workload
 
 _GIB = 2**30
-_TOKENS = 1e6  # a minute, of a quota that is to be compared with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +48,9 @@ def _models(workload: Workload) -> list[Limit]:
     return [
         Limit(
             part="Bedrock",
-            what="1,000,000 tokens a minute, as calls ask for them (input and `max_tokens`)",
-            rate=_TOKENS / asked,
+            what=f"{workload.quota_tokens:,.0f} tokens a minute (an example of a quota), as calls"
+            " ask for them (input and `max_tokens`)",
+            rate=workload.quota_tokens / asked,
             remedy="lower `LONGHAUL_DEFAULT_MAX_TOKENS` towards what is answered; ask for more"
             " quota; an inference profile over regions",
         )

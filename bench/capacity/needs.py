@@ -171,11 +171,9 @@ def monthly_cost(needs: Needs, workload: Workload, costs: Costs) -> dict[str, fl
         (needs.worker, costs.worker, workload.answer_tokens),
         (needs.feed, costs.feed, 0.0),
     ]
-    cores = sum(
-        max(count * cost.asked_cores, needs.per_second * cost.seconds(pieces) / workload.busy)
-        for count, cost, pieces in pods
-    )
-    memory = sum(count * cost.asked_gib for count, cost, _ in pods)
+    sizes = [(count, _size(needs, count, cost, pieces, workload)) for count, cost, pieces in pods]
+    cores = sum(count * size[0] for count, size in sizes)
+    memory = sum(count * size[1] for count, size in sizes)
     dynamodb = (
         needs.write_units * seconds * prices.WRITE_UNIT.each
         + needs.read_units * seconds * prices.READ_UNIT.each
@@ -195,6 +193,14 @@ def monthly_cost(needs: Needs, workload: Workload, costs: Costs) -> dict[str, fl
         "load balancer": hours * balancer,
         "sent to clients": needs.sent_gb * prices.SENT_GB.each,
     }
+
+
+def _size(
+    needs: Needs, count: int, cost: ProcessCost, pieces: float, workload: Workload
+) -> tuple[float, float]:
+    """Give one pod's cores and GiB: what it asks for, or uses where that is more, as it is sold."""
+    used = needs.per_second * cost.seconds(pieces) / count / workload.busy
+    return prices.fargate_size(max(cost.asked_cores, min(used, 1.0)), cost.asked_gib)
 
 
 def model_cost(needs: Needs, workload: Workload, model: prices.ModelPrice) -> float:

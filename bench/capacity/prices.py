@@ -180,6 +180,28 @@ QUOTAS: Final = (
     GET_RECORDS_CALLS,
     OBJECT_PUTS,
 )
+# Fargate adds so much to a pod for Kubernetes' own programs, and sells cores with these memories.
+# https://docs.aws.amazon.com/eks/latest/userguide/fargate-pod-configuration.html
+_FARGATE_OWN_GIB: Final = 0.25
+_FARGATE_SIZES: Final = (
+    (0.25, (0.5, 1, 2)),
+    (0.5, (1, 2, 3, 4)),
+    (1.0, tuple(range(2, 9))),
+    (2.0, tuple(range(4, 17))),
+    (4.0, tuple(range(8, 31))),
+)
+
+
+def fargate_size(cores: float, gib: float) -> tuple[float, float]:
+    """Give cores and GiB of the smallest pod that Fargate sells with so much. Raises ValueError."""
+    needed = gib + _FARGATE_OWN_GIB
+    for sold, memories in _FARGATE_SIZES:
+        fitting = [memory for memory in memories if memory >= needed]
+        if sold >= cores and fitting:
+            return sold, fitting[0]
+    raise ValueError(f"Fargate sells no pod of {cores:g} cores and {gib:g} GiB")
+
+
 FREE_STREAM_READS: Final = 2_500_000  # a month
 BALANCER_UNIT_BYTES_AN_HOUR: Final = 1e9
 BALANCER_UNIT_CONNECTIONS: Final = 3_000  # open at a time

@@ -46,6 +46,10 @@ class Workload:
         default=_default("default_max_tokens"),
         metadata=_told("that each call asks for at most (`LONGHAUL_DEFAULT_MAX_TOKENS`)"),
     )
+    quota_tokens: float = field(
+        default=1e6,
+        metadata=_told("a minute, of a model's quota: an example, yours stands in Service Quotas"),
+    )
     watchers: float = field(default=1.0, metadata=_told("of a job from its start, by SSE"))
     looks: float = field(default=1.0, metadata=_told("at an ended job (GET)"))
     batch_ms: float = field(

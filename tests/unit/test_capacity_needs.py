@@ -12,7 +12,7 @@ from bench.capacity.__main__ import DOCUMENT
 from bench.capacity.limits import limits_of
 from bench.capacity.measured import Costs, ProcessCost, read_costs
 from bench.capacity.needs import model_cost, monthly_cost, needs_of, quota_of, use_of
-from bench.capacity.prices import MODELS, PRICES, QUOTAS
+from bench.capacity.prices import MODELS, PRICES, QUOTAS, fargate_size
 from bench.capacity.report import LEVERS, sections
 from bench.capacity.rows import row_writes
 from bench.capacity.units import index_units, item_bytes, read_units, write_units
@@ -215,3 +215,18 @@ def test_the_page_names_every_assumption_as_a_flag() -> None:
     assert all(f"`{flag_of(one.name)}`" in page for one in fields(Workload))
     assert all(f"{rate:,}" in page for rate in RATES)
     assert all(name in page for name, _ in LEVERS)
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "sold"),
+    [(0.25, 0.25, (0.25, 0.5)), (0.2, 0.3, (0.25, 1)), (0.6, 0.4, (1, 2)), (0.25, 2, (0.5, 3))],
+)
+def test_a_pod_is_paid_for_in_the_sizes_that_are_sold(
+    cores: float, gib: float, sold: tuple[float, float]
+) -> None:
+    assert fargate_size(cores, gib) == sold
+
+
+def test_a_pod_that_nobody_sells_has_no_price() -> None:
+    with pytest.raises(ValueError, match="sells no pod"):
+        fargate_size(8, 1)
