@@ -51,12 +51,12 @@ class Costs:
 
 
 # Of a job of 300 pieces, the part that is the pieces': what the same measurement says of 30 pieces
-# over as many seconds (19, 26 and 6 ms) subtracted from it (29, 83 and 5 ms), a tenth more.
+# over as many seconds (16, 18 and 3 ms) subtracted from it (26, 33 and 3 ms), a ninth more.
 # `python -m bench.processes --jobs 300 --seconds 30 --tokens 30 --idle 5 --rounds 2`
-PIECES_PART: Final = {"web": 0.38, "worker": 0.76, "feed": 0.0}
+PIECES_PART: Final = {"web": 0.43, "worker": 0.51, "feed": 0.0}
 # `make capacity-check`, which prints them as its own
-REDIS_JOB_SECONDS: Final = 0.0033
-REDIS_PIECE_SECONDS: Final = 10e-6
+REDIS_JOB_SECONDS: Final = 0.0032
+REDIS_PIECE_SECONDS: Final = 7e-6
 EVENT_BYTES: Final = 120.0
 
 
