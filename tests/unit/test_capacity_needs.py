@@ -186,7 +186,7 @@ def test_measurements_are_read_from_the_pages_that_they_write() -> None:
     found = read_costs()
 
     assert 0 < found.feed.job_seconds < found.worker.seconds(300)
-    assert found.worker.asked_cores == 1
+    assert found.worker.asked_cores == 0.5
     assert 10_000 < found.socket_bytes < 100_000
 
 
