@@ -121,7 +121,7 @@ EXAMPLES ?= 500
 watchers: $(READY)  ## Play random stories of watchers whose connections, logs and servers get lost: EXAMPLES=2000
 	@WATCHERS_EXAMPLES="$(EXAMPLES)" exec pytest --timeout=0 tests/integration/test_watchers_machine.py
 
-BENCHMARKS := sockets streams accept overhead throughput waiting feed growth
+BENCHMARKS := accept overhead waiting throughput feed sockets streams growth
 
 .PHONY: bench
 bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it takes half an hour

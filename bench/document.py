@@ -22,7 +22,15 @@ _HEAD = """\
 Written by the commands that each section names; what stands between two marks is replaced by the
 next run. A peer runs beside Longhaul in each, in the same minutes: **ratios are what counts**,
 seconds belong to the machine.
+
+<!-- targets: counted at every run -->
+<!-- end of targets -->
 """
+_BEGIN, _END = "<!-- targets: counted at every run -->", "<!-- end of targets -->"
+_SUMMARY = re.compile(f"{re.escape(_BEGIN)}.*{re.escape(_END)}", re.DOTALL)
+_TARGET = re.compile(
+    r"- (?P<what>.+); (?P<bound>target at .+?): (?P<verdict>met|\*\*missed\*\*(?: by [0-9.,]+%)?)"
+)
 
 
 def replace_section(document: Path, name: str, text: str) -> None:
@@ -32,7 +40,25 @@ def replace_section(document: Path, name: str, text: str) -> None:
     before = document.read_text() if document.exists() else _HEAD
     marked = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
     after, found = marked.subn(lambda _: block, before)
-    document.write_text(after if found else f"{before.rstrip()}\n\n{block}\n")
+    after = after if found else f"{before.rstrip()}\n\n{block}\n"
+    sections = _SUMMARY.sub("", after)
+    document.write_text(_SUMMARY.sub(lambda _: _summary(sections), after))
+
+
+def _summary(text: str) -> str:
+    """Say how many of a page's targets are met, and which are not; why stands in their sections."""
+    title, targets, misses = "", 0, []
+    for line in text.splitlines():
+        title = line.removeprefix("## ") if line.startswith("## ") else title
+        if (found := _TARGET.match(line)) is None:
+            continue
+        targets += 1
+        if found["verdict"] != "met":
+            misses.append(f"- {title}: {found['what']}; {found['bound']}: {found['verdict']}.")
+    told = f"{targets - len(misses)} of {targets} targets are met."
+    if misses:
+        told = "\n".join([f"{told} Not met, each with its cause in its section:", "", *misses])
+    return f"{_BEGIN}\n{told}\n{_END}"
 
 
 def machine() -> str:

@@ -52,3 +52,18 @@ def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
     assert "first" not in text
     assert text.index(r"second \1") < text.index("other")
     assert text.startswith("# Benchmarks")
+
+
+def test_a_page_counts_its_targets_and_names_what_is_not_met(tmp_path: Path) -> None:
+    document = tmp_path / "benchmarks.md"
+    missed = "- Delay: 60.0 ms; target at most 40.0 ms: **missed** by 50%: a slip."
+    replace_section(document, "one", f"## One\n\n{missed}")
+    replace_section(document, "two", "## Two\n\n- Rate: 0.72; target at least 0.70: met.")
+
+    text = document.read_text()
+    assert "1 of 2 targets are met." in text
+    assert "- One: Delay: 60.0 ms; target at most 40.0 ms: **missed** by 50%." in text
+
+    replace_section(document, "one", "## One\n\n- Delay: 20.0 ms; target at most 40.0 ms: met.")
+
+    assert "2 of 2 targets are met.\n<!--" in document.read_text()
