@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
-    from bench.accept_sides import AcceptSide, Sample
-    from bench.load import Load
+    from bench.accept_sides import AcceptSide, Offered, Sample
 
 WARM_SECONDS = 1.0
 SPARE_FILES = 500  # a process needs beside its sockets
@@ -104,17 +103,11 @@ def _offer(
     """Offer each side half of what it could take."""
     rates = {name: median(one.rate for one in samples[name]) / 2 for name in sides}
 
-    def ask(name: str) -> Callable[[], Load]:
+    def ask(name: str) -> Callable[[], Offered]:
         return lambda: sides[name].offer(rates[name], seconds=plan.seconds)
 
     loads = in_turn(plan.rounds, {name: ask(name) for name in sides})
-    return {
-        name: Steady(
-            rate=rates[name],
-            latencies=[took for load in loads[name] for took in load.latencies],
-        )
-        for name in sides
-    }
+    return {name: Steady(rate=rates[name], rounds=loads[name]) for name in sides}
 
 
 def _share_of_streams(side: AcceptSide, plan: Plan) -> float:

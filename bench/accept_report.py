@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.chart import Bar, draw_bars
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from bench.accept_sides import Sample
+    from bench.accept_sides import Offered, Sample
 
 NAME = "accept"
 LEAST_RATIO = 0.7
@@ -43,14 +44,34 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Steady:
-    """An even load: requests a second, and how long each took in seconds."""
+    """An even load: requests a second, and what came of it in each round."""
 
     rate: float
-    latencies: Sequence[float]
+    rounds: Sequence[Offered]
 
     def milliseconds(self, share: float) -> float:
-        """Give what `share` of the requests did not exceed."""
-        return percentile(self.latencies, share) * 1000
+        """Give what `share` of the requests of all rounds did not exceed."""
+        return percentile([took for one in self.rounds for took in one.latencies], share) * 1000
+
+    @property
+    def p99_by_round(self) -> Spread:
+        """Each round's own p99, in milliseconds."""
+        return Spread.of([percentile(one.latencies, 0.99) * 1000 for one in self.rounds])
+
+    @property
+    def late_p99(self) -> float:
+        """How late the clients' own process asked, in milliseconds."""
+        return percentile([late for one in self.rounds for late in one.late], 0.99) * 1000
+
+    @property
+    def web_waited(self) -> float:
+        """The share of the time for which the web process could have run and had no core."""
+        return median(one.web_waited for one in self.rounds)
+
+    @property
+    def store_waited(self) -> float:
+        """The same of the store's process."""
+        return median(one.store_waited for one in self.rounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +149,12 @@ the same gunicorn and gevent, into the same table.
 time of a request includes it,
   the last column leaves that much less of the core. The floor streams to nobody.
 - The even load asks at random moments (exponential gaps), half of the median rate above, whether
-  answers have come or not; a request's time begins when it was due. The stand-in keeps its rows in
-  Python and stops for its garbage collector the longer the more it has: that is in the longest
-  times of both sides, and a store that keeps nothing has none of it.
+  answers have come or not; a request's time begins when it was due. p50 and p99 are of all rounds'
+  requests, the spread is of each round's own p99.
+- The machine's part: how late the clients' process asked although a connection was free, and for
+  how much of the time the web process and the store could have run and waited for a core
+  (`/proc/PID/schedstat`; the median round's). Two servers, clients and streams share the
+  cores.
 - The clients are a process of their own a side (`bench/load.py`) and use \
 {_clients_ms(results):.2f} ms of processor time a request.
 - Against AWS: the same two servers on an instance in the table's region, with credentials, a table
@@ -195,14 +219,34 @@ def _times(results: Results) -> str:
     rows = [
         (
             f"{told}, {where}",
-            f"{steady[f'{side}{suffix}'].rate:.0f}",
-            f"{steady[f'{side}{suffix}'].milliseconds(0.5):.1f}",
-            f"{steady[f'{side}{suffix}'].milliseconds(0.99):.1f}",
+            *_shown(steady[f"{side}{suffix}"]),
         )
         for where, steady, suffix in _loads(results)
         for side, told in (("longhaul", "Longhaul"), ("floor", "floor"))
     ]
-    return table(("at half its capacity (ms)", "requests a second", "p50", "p99"), rows)
+    head = (
+        "at half its capacity (ms)",
+        "requests a second",
+        "p50",
+        "p99",
+        "p99 by round (least to most)",
+        "clients late, p99",
+        "web waits for a core",
+        "store waits for a core",
+    )
+    return table(head, rows)
+
+
+def _shown(steady: Steady) -> tuple[str, ...]:
+    return (
+        f"{steady.rate:.0f}",
+        f"{steady.milliseconds(0.5):.1f}",
+        f"{steady.milliseconds(0.99):.1f}",
+        steady.p99_by_round.shown(".1f"),
+        f"{steady.late_p99:.1f}",
+        f"{steady.web_waited:.0%}",
+        f"{steady.store_waited:.0%}",
+    )
 
 
 def _loads(results: Results) -> list[tuple[str, Mapping[str, Steady], str]]:
@@ -230,10 +274,20 @@ def _targets(results: Results) -> str:
             figure=steady[f"longhaul{suffix}"].milliseconds(0.99),
             unit="ms",
             at_most=MOST_P99_MS,
+            why=_why_late(steady[f"longhaul{suffix}"], steady[f"floor{suffix}"]),
         )
         for where, steady, suffix in _loads(results)
     ]
     return "\n".join(target.line for target in (*rates, *times))
+
+
+def _why_late(ours: Steady, floor: Steady) -> str:
+    """Say what the same rounds tell of the longest times' cause."""
+    return (
+        f"for {ours.web_waited:.0%} of the time the web process waited for a core, for"
+        f" {ours.store_waited:.0%} the store, and the clients asked {ours.late_p99:.1f} ms late"
+        f" (p99); the floor's p99 is {floor.milliseconds(0.99):.1f} ms beside it"
+    )
 
 
 def _bottleneck(results: Results) -> str:

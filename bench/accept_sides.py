@@ -19,9 +19,8 @@ from tests.free_ports import free_base
 from tests.stack import Program, clean_environ, descendants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.load import Load
     from bench.servers import Server
     from tests.stack import LocalStack
 
@@ -49,6 +48,16 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Offered:
+    """What one even load gave, in seconds; `waited` are shares of its time without a core."""
+
+    latencies: Sequence[float]
+    late: Sequence[float]
+    web_waited: float
+    store_waited: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class AcceptSide:
     """A server that accepts jobs into a store, and its clients."""
 
@@ -70,9 +79,16 @@ class AcceptSide:
             clients_cpu=load.cpu_seconds / count,
         )
 
-    def offer(self, rate: float, *, seconds: float) -> Load:
+    def offer(self, rate: float, *, seconds: float) -> Offered:
         """Ask so many times a second, whether answers have come or not."""
-        return self.clients.offer(rate, seconds=seconds)
+        web, store = self.server.worker.waited_seconds(), self.store.waited_seconds()
+        load = self.clients.offer(rate, seconds=seconds)
+        return Offered(
+            latencies=load.latencies,
+            late=load.late,
+            web_waited=(self.server.worker.waited_seconds() - web) / load.seconds,
+            store_waited=(self.store.waited_seconds() - store) / load.seconds,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

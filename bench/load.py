@@ -38,10 +38,15 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What came of a load: seconds each, and the clients' own processor time."""
+    """What came of a load: seconds each, and the clients' own processor time.
+
+    `late` is how long after its moment each request left although a connection was free: what the
+    clients' process waited for a core, which is in the request's time as well.
+    """
 
     seconds: float
     latencies: list[float]
+    late: list[float]
     cpu_seconds: float
 
     @property
@@ -137,6 +142,8 @@ class _Clients:
             self._sockets[client.fileno()] = client
             self._poll.register(client.fileno(), select.EPOLLIN)
         self._free = deque(self._sockets)
+        self._free_since = dict.fromkeys(self._sockets, 0.0)
+        self._late: list[float] = []
         self._asked_at: dict[int, float] = {}
         self._unread: dict[int, bytes] = {}
 
@@ -145,6 +152,7 @@ class _Clients:
         cpu_before, began = time.process_time(), time.monotonic()
         ends = began + order.seconds
         latencies: list[float] = []
+        self._late = []
         moments = _moments(order, began)
         due = next(moments)
         while due < ends or self._asked_at:
@@ -157,12 +165,14 @@ class _Clients:
         return Load(
             seconds=time.monotonic() - began,
             latencies=latencies,
+            late=self._late,
             cpu_seconds=time.process_time() - cpu_before,
         )
 
     def _ask(self, at: float) -> None:
         descriptor = self._free.popleft()
         self._asked_at[descriptor] = at
+        self._late.append(time.monotonic() - max(at, self._free_since[descriptor]))
         self._sockets[descriptor].sendall(self._request)
 
     def _read_answers(self, seconds: float) -> list[float]:
@@ -176,8 +186,10 @@ class _Clients:
             if not _is_whole(data):
                 self._unread[descriptor] = data
                 continue
-            took.append(time.monotonic() - self._asked_at.pop(descriptor))
+            now = time.monotonic()
+            took.append(now - self._asked_at.pop(descriptor))
             self._free.append(descriptor)
+            self._free_since[descriptor] = now
         return took
 
 

@@ -56,6 +56,10 @@ class Measured:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    def waited_seconds(self) -> float:
+        """Give how long its first thread could have run so far, and had no core."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+
 
 def allow_descriptors(wanted: int) -> None:
     """Let this process and those it starts open so many files. Raises SystemExit: they may not."""

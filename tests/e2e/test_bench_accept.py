@@ -19,7 +19,10 @@ def test_the_accept_benchmark_measures_both_sides_and_writes_its_section(tmp_pat
         ("busy", ("longhaul", "floor")),
     ):
         assert [len(figures[kind][name]) for name in names] == [1] * len(names)
-    assert figures["offered"]["longhaul"]["latencies"]
-    assert figures["offered_busy"]["floor"]["latencies"]
+    [round_of_ours] = figures["offered"]["longhaul"]["rounds"]
+    [round_of_floors] = figures["offered_busy"]["floor"]["rounds"]
+    for one in (round_of_ours, round_of_floors):
+        assert len(one["latencies"]) == len(one["late"]) > 0
+        assert one["web_waited"] >= 0
     assert "| DynamoDB stand-in |" in written.document
     assert "</svg>" in (written.pictures / "accept.svg").read_text()
