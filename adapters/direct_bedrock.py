@@ -52,7 +52,7 @@ def connect_direct_bedrock(
 ) -> BedrockRuntimeClient | DirectBedrock:
     """Make the client for the model; botocore's own for who has a bearer token, or a proxy."""
     client = connect_bedrock(connections=connections, read_timeout=read_timeout)
-    if os.environ.get(_BEARER) or get_environ_proxies(client.meta.endpoint_url):
+    if not _is_signed(client) or get_environ_proxies(client.meta.endpoint_url):
         return client
     session = botocore.session.get_session()
     return DirectBedrock(
@@ -65,6 +65,12 @@ def connect_direct_bedrock(
         ),
         pool=open_pool(client, session, connections=connections, is_bound=False),
     )
+
+
+def _is_signed(client: BedrockRuntimeClient) -> bool:
+    """Tell whether keys sign the calls; a token from anywhere, or a preference, is botocore's."""
+    config: Any = client.meta.config  # botocore sets what its environment says by name
+    return not (os.environ.get(_BEARER) or config.auth_scheme_preference)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +138,8 @@ class DirectBedrock:
                 preload_content=False,
                 decode_content=False,
             )
-            if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise self._refusal(answer, operation)
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise self._refusal(answer, operation)
         return EventStream(answer, operation.get_event_stream_output(), self._events, name)
 
     def _refusal(self, answer: urllib3.BaseHTTPResponse, operation: OperationModel) -> Exception:
@@ -145,7 +151,8 @@ class DirectBedrock:
         }
         shape: Any = operation.output_shape
         parsed = self._refusals.parse(response, shape)
-        kind: Any = self.client.exceptions.from_code(parsed["Error"].get("Code", ""))
+        code = parsed.get("Error", {}).get("Code", "")  # to botocore's parser, a 300 is no error
+        kind: Any = self.client.exceptions.from_code(code)
         refusal: Exception = kind(parsed, operation.name)
         return refusal
 
@@ -165,5 +172,5 @@ class DirectBedrock:
             raise ReadTimeoutError(endpoint_url=url, error=error) from error
         except urllib3.exceptions.ProtocolError as error:
             raise ConnectionClosedError(endpoint_url=url, error=error) from error
-        except urllib3.exceptions.HTTPError as error:
+        except Exception as error:  # as botocore: whatever it is, the call may have been sent
             raise HTTPClientError(error=error) from error

@@ -2,131 +2,43 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from botocore.utils import percent_encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.aws import connect_bedrock
 from adapters.aws_signature import Signer
 from adapters.bedrock import BedrockModel
 from adapters.direct_bedrock import DirectBedrock, connect_direct_bedrock
 from jobs.errors import ModelError
-from jobs.job import InferenceConfig, ModelId
-from jobs.model_ports import Invocation
 from jobs.prompt import Prompt
-from tests.bedrock_streams import converse_frames
-from tests.builders import JOB_ID, a_trace, pieces_of
+from tests.builders import pieces_of
+from tests.scripted_bedrock import (
+    HELLO,
+    KEYS,
+    SILENCE_SECONDS,
+    WAYS,
+    Bedrock,
+    an_invocation,
+    refusal_of,
+)
 from tests.serving import serving
 from tests.stack import environ_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
-KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
+    from jobs.model_ports import Invocation
+
 NOW = datetime(2026, 11, 25, 23, 59, 59, tzinfo=UTC)
 ENDPOINT = "https://bedrock-runtime.eu-west-1.amazonaws.com"
-HELLO = b"".join(
-    converse_frames(
-        {"contentBlockDelta": {"delta": {"text": "Hello"}, "contentBlockIndex": 0}},
-        {"messageStop": {"stopReason": "end_turn"}},
-    )
-)
-SILENCE_SECONDS = 0.3
-WAYS: Mapping[str, Callable[..., Any]] = {
-    "boto3": connect_bedrock,
-    "direct": connect_direct_bedrock,
-}
-
-
-@dataclass(kw_only=True)
-class Bedrock:
-    """A Bedrock that gives everybody one answer, and remembers what it was asked.
-
-    It hangs up where the answer has no status.
-    """
-
-    status: int | None = 200
-    body: bytes = HELLO
-    headers: Mapping[str, str] = field(default_factory=dict)
-    is_silent: bool = False
-    asked: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
-    connections: set[object] = field(default_factory=set)
-
-    @contextmanager
-    def asking(self, way: str, **environ: str) -> Iterator[BedrockModel]:
-        with serving(self._handler()) as address:
-            named = {**KEYS, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": address, **environ}
-            with environ_of(named):
-                client = WAYS[way](connections=2, read_timeout=SILENCE_SECONDS)
-            assert isinstance(client, DirectBedrock) is (way == "direct")
-            yield BedrockModel(client=client)
-            client.close()
-
-    def _handler(bedrock: Bedrock) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler has a self
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                names = {name.lower(): value for name, value in self.headers.items()}
-                bedrock.asked.append((self.path, names, body))
-                bedrock.connections.add(self.client_address)
-                if bedrock.is_silent:
-                    self.connection.recv(1)  # until the other side has had enough
-                    self.close_connection = True
-                    return
-                if bedrock.status is None:
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    self.close_connection = True
-                    return
-                self.send_response(bedrock.status)
-                for name, value in bedrock.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(bedrock.body)))
-                self.end_headers()
-                self.wfile.write(bedrock.body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
-
-
-def an_invocation(
-    prompt: Prompt | None = None,
-    model: str = "amazon.nova-lite-v1:0",
-    **inference: Any,  # noqa: ANN401 - an InferenceConfig's own
-) -> Invocation:
-    return Invocation(
-        job=JOB_ID,
-        attempt=2,
-        model=ModelId(model),
-        prompt=prompt or Prompt(text="Say hello"),
-        inference=InferenceConfig(**inference),
-        trace=a_trace(),
-    )
-
-
-def refusal_of(bedrock: Bedrock, way: str, invocation: Invocation | None = None) -> ModelError:
-    with (
-        bedrock.asking(way) as model,
-        pytest.raises(ModelError) as raised,
-        model.invoke(invocation or an_invocation()) as answering,
-    ):
-        pieces_of(answering)
-    return raised.value
-
-
 PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.x.y-v1:0"
 SENT = {
     "text": an_invocation(temperature=0.5, top_p=1.0, stop_sequences=("Zoë", "  two  ")),
@@ -167,7 +79,7 @@ def test_what_is_sent_is_what_boto3_sends(invocation: Invocation) -> None:
 
 
 @given(
-    model=st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1),
+    model=st.text(min_size=1) | st.sampled_from([".", "..", "a/../b", "a//b", PROFILE]),
     metadata=st.text(st.characters(codec="ascii", exclude_categories=["Cc"])),
     body=st.binary(),
     token=st.none() | st.text(st.sampled_from("abc/+="), min_size=1),
@@ -177,7 +89,7 @@ def test_a_signature_is_botocores_own(
 ) -> None:
     keys = Credentials("AKID", "secret", token)
     headers = {"content-type": "application/json", "x-amzn-bedrock-request-metadata": metadata}
-    path = f"/model/{_percent_encoded(model)}/converse-stream"
+    path = f"/model/{percent_encode(model)}/converse-stream"  # as botocore's serializer does
 
     ours = Signer.of(ENDPOINT, service="bedrock", region="eu-west-1").sign(
         headers, body, keys=keys.get_frozen_credentials(), now=NOW, path=path
@@ -188,13 +100,6 @@ def test_a_signature_is_botocores_own(
         patch.setattr("botocore.auth.get_current_datetime", lambda **_: NOW)
         SigV4Auth(keys, "bedrock", "eu-west-1").add_auth(request)
     assert ours["authorization"] == str(request.headers["Authorization"])
-
-
-def _percent_encoded(model: str) -> str:
-    return "".join(
-        chr(byte) if chr(byte).isalnum() and byte < 128 else f"%{byte:02X}"
-        for byte in model.encode()
-    )
 
 
 REFUSALS: Mapping[str, Bedrock] = {
@@ -218,6 +123,10 @@ REFUSALS: Mapping[str, Bedrock] = {
     "gateway's without a word": Bedrock(status=503, body=b""),
     "no": Bedrock(status=404, body=b"[]"),
     "elsewhere": Bedrock(status=307, headers={"Location": "http://127.0.0.1:1/"}, body=b""),
+    "ambiguous": Bedrock(status=300, body=b""),
+    "no object": Bedrock(status=400, body=b"null"),
+    "no text": Bedrock(status=400, body=b"\xff"),
+    "refused, and hung up": Bedrock(status=400, body=b'{"message":', cut_by=9),
     "internal": Bedrock(status=500, body=b'{"message":"broken"}'),
     "hung up": Bedrock(status=None),
     "silent": Bedrock(is_silent=True),
@@ -234,10 +143,17 @@ def test_what_goes_wrong_is_what_it_is_with_boto3_and_is_one_call(name: str) -> 
         bedrock.asked.clear()
         error = refusal_of(bedrock, way)
         assert len(bedrock.asked) == 1
-        told.append((error.name, error.error_code, error.retryable, error.may_be_paid, str(error)))
+        facts = (error.name, error.error_code, error.retryable, error.may_be_paid, str(error))
+        told.append((*facts, *_read_by_us(error.__cause__)))
 
     theirs, ours = told
     assert ours == theirs
+
+
+def _read_by_us(cause: BaseException | None) -> tuple[object, ...]:
+    response = cause.response if isinstance(cause, ClientError) else {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return type(cause).__name__, response.get("Error"), status
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -249,31 +165,6 @@ def test_parameters_that_botocore_refuses_are_never_sent(way: str) -> None:
 
     assert (error.name, error.error_code) == ("Longhaul.NotInvoked", "model_rejected_request")
     assert bedrock.asked == []
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_connection_whose_answer_has_ended_is_used_again(way: str) -> None:
-    bedrock = Bedrock()
-
-    with bedrock.asking(way) as model:
-        for _ in range(3):
-            with model.invoke(an_invocation()) as answering:
-                assert pieces_of(answering) == ["Hello"]
-
-    assert len(bedrock.asked) == 3
-    assert len(bedrock.connections) == 1
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_after_a_refusal_too(way: str) -> None:
-    bedrock = Bedrock(status=400, body=b'{"message":"no"}')
-
-    with bedrock.asking(way) as model:
-        for _ in range(2):
-            with pytest.raises(ModelError), model.invoke(an_invocation()):
-                pass
-
-    assert len(bedrock.connections) == 1
 
 
 def test_a_session_token_goes_along() -> None:
@@ -330,8 +221,9 @@ def test_who_has_no_keys_never_asks(tmp_path_factory: pytest.TempPathFactory) ->
     [
         {"https_proxy": "http://proxy.invalid:3128"},
         {"AWS_BEARER_TOKEN_BEDROCK": "bearer"},
+        {"AWS_AUTH_SCHEME_PREFERENCE": "httpBearerAuth"},
     ],
-    ids=["proxy", "bearer token"],
+    ids=["proxy", "bearer token", "another token"],
 )
 def test_a_way_that_is_not_ours_is_boto3s(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
