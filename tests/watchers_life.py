@@ -118,7 +118,6 @@ class WatchersLife(RuleBasedStateMachine):
         self.speak(self.worker_of(holder))
         for piece in pieces:
             holder.take_in(piece)
-            holder.narrator.tell_delta(piece)
             if not at_once:
                 holder.narrator.flush()
         holder.narrator.flush()
