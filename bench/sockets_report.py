@@ -79,6 +79,7 @@ gevent, without users, jobs, numbers or bounds.
 - The clients are one process a side (`bench/crowd.py`); a publish costs it \
 {longhaul.crowd_cpu_seconds * 1000:.0f} ms of processor time, which
   is part of the time to the last socket.
+- Memory, idle time and handshakes are of one run a side; publishes alternate.
 - Against AWS: the same, `REDIS_URL` naming ElastiCache; nothing else of AWS is on this way.
 - `{plan.command}`
 - {versions(_STANDS_ON)}

@@ -182,7 +182,7 @@ def _why_late(runs: Runs, figures: Figures) -> str:
     return (
         f"the last had begun after {figures.all_begun:.1f} s, for a job costs the worker"
         f" {_edges_ms(figures):.1f} ms and the store's stand-in {store:.1f} ms on the same cores"
-        f" (of those that write nothing: {peers})"
+        f"{f' (of those that write nothing: {peers})' if peers else ''}"
     )
 
 
@@ -199,6 +199,9 @@ def _notes(plan: Plan, runs: Runs) -> str:
 - asyncio (`bench/peers/waiting_asyncio.py`) makes the same calls over aiobotocore in one loop and
   joins the text: nothing is durable, nobody can watch. With `--publishing` it publishes each token.
   Celery's peers are one task around boto3's call, on either pool, without rows and watchers.
+- With {" and ".join(f"{calls:,}" for calls in plan.calls)} calls each side runs once: three rounds
+  of them would take a quarter of an hour. asyncio's cost a token is measured with
+  {plan.calls[0]:,}, and is taken to be the same with more.
 - A peer that had not ended all of its calls a minute after they were due has no row.
 - Prefork holds a call a process: {plan.prefork} processes, so {plan.prefork} calls. More would wait
   for their turn: 1,000 jobs on them would take {1000 / plan.prefork:.0f} times a job.
