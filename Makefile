@@ -124,7 +124,7 @@ watchers: $(READY)  ## Play random stories of watchers whose connections, logs a
 BENCHMARKS := accept overhead waiting throughput feed sockets streams growth
 
 .PHONY: bench
-bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it takes half an hour
+bench:  ## Run all benchmarks, one after the other, into docs/benchmarks.md; it takes a quarter of an hour
 	@$(MAKE) --no-print-directory --jobs=1 --keep-going $(BENCHMARKS:%=bench-%)
 
 .PHONY: bench-sockets

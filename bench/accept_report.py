@@ -271,7 +271,7 @@ def _targets(results: Results) -> str:
     times = [
         Target(
             what=f"p99 at half its capacity, {where} {_of_rounds(steady[f'longhaul{suffix}'])}",
-            figure=steady[f"longhaul{suffix}"].p99_by_round.median,
+            figure=steady[f"longhaul{suffix}"].milliseconds(0.99),
             unit="ms",
             at_most=MOST_P99_MS,
             why=_why_late(steady[f"longhaul{suffix}"], steady[f"floor{suffix}"]),
@@ -286,13 +286,13 @@ def _why_late(ours: Steady, floor: Steady) -> str:
     return (
         f"for {ours.web_waited:.0%} of the time the web process waited for a core, for"
         f" {ours.store_waited:.0%} the store, and the clients asked {ours.late_p99:.1f} ms late"
-        f" (p99); the floor's is {floor.p99_by_round.median:.1f} ms beside it"
+        f" (p99); the floor's p99 is {floor.milliseconds(0.99):.1f} ms beside it"
     )
 
 
 def _of_rounds(steady: Steady) -> str:
     spread = steady.p99_by_round
-    return f"(median of {len(steady.rounds)} rounds, {spread.least:.1f} to {spread.most:.1f})"
+    return f"(its rounds' own {spread.shown('.1f')})"
 
 
 def _bottleneck(results: Results) -> str:
